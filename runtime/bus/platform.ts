@@ -1,0 +1,75 @@
+/** The Platform interface: where hardware comes from, and the connection that carries one driver generation's grants. */
+import type { IrqGrant, WindowGrant } from "../api/grants.ts";
+import type { DeviceDescription } from "./device.ts";
+
+/** Limits on a driver's interrupt lines. */
+export interface IrqLimits {
+  /** More deliveries per second than this, over 100 ms, is a storm: the line is cut off and reported. */
+  readonly stormPerSecond: number;
+  /** A delivered interrupt that is not acked within this time is reported and force-acked. */
+  readonly ackMs: number;
+}
+
+/** What one generation of a driver is granted. Indices of `windows` and `irqs` are its handles. */
+export interface BusGrant {
+  readonly driver: string;
+  readonly generation: bigint;
+  readonly device: string;
+  readonly windows: readonly WindowGrant[];
+  readonly irqs: readonly IrqGrant[];
+  readonly limits: IrqLimits;
+}
+
+/** One step of a device's quiesce recipe, done with the driver's own grants by the I/O manager at teardown. */
+export type QuiesceStep =
+  | { readonly do: "write"; readonly window: string; readonly offset: number; readonly width: 8 | 16 | 32; readonly value: number }
+  /** Reads, then writes back `(value & and) | or`. */
+  | { readonly do: "modify"; readonly window: string; readonly offset: number; readonly width: 8 | 16 | 32; readonly and: number; readonly or: number }
+  | { readonly do: "read"; readonly window: string; readonly offset: number; readonly width: 8 | 16 | 32 };
+
+/** What the hardware's side noticed about a driver. */
+export type BusReport =
+  | { readonly kind: "irq-storm"; readonly irq: string; readonly perSecond: number }
+  | { readonly kind: "irq-unacked"; readonly irq: string; readonly afterMs: number }
+  | { readonly kind: "violation"; readonly capability: string; readonly reason: string };
+
+/**
+ * A live connection of one driver generation to its device. `Handle` is what the driver host needs to open its port:
+ * shared memory for a host in another thread, an object for one in the same thread.
+ */
+export interface BusConnection<Handle = unknown> {
+  readonly grant: BusGrant;
+  readonly handle: Handle;
+  /** Closes all capabilities, or those named, at once: what is posted but not yet performed is dropped. */
+  gate(names?: readonly string[]): void;
+  /** Masks every line of this driver and resolves when no access of it is in progress any more. */
+  mask(): Promise<void>;
+  /** Performs the recipe on the device, past the gate. */
+  quiesce(steps: readonly QuiesceStep[]): Promise<void>;
+  /** Acks for the driver every line it left unacked, so that sharers go on; detaches it from its lines. */
+  forceAck(): Promise<void>;
+  /** Forgets the connection; idempotent. */
+  close(): Promise<void>;
+}
+
+export interface PlatformEvents {
+  /** The platform is gone: every device with it. Once. */
+  lost?(reason: string): void;
+}
+
+/** Where hardware comes from. Each lives in a folder of runtime/platform; the conformance suite is in test/conformance. */
+export interface Platform<Handle = unknown> {
+  readonly type: string;
+  readonly devices: readonly DeviceDescription[];
+  /** `report` is called for what the hardware's side notices about this driver. */
+  connect(grant: BusGrant, report: (report: BusReport) => void): Promise<BusConnection<Handle>>;
+  /** Counters of one device, where the platform has them. */
+  statistics(device: string): Promise<Readonly<Record<string, number>>>;
+  /** Calls back when the platform is lost; returns a function that stops that. */
+  watch(events: PlatformEvents): () => void;
+  /** Ends the hardware; idempotent; within `closeMs`. */
+  close(): Promise<void>;
+}
+
+/** How long a platform may take for one control step (mask, quiesce, ...) before it counts as lost. */
+export const controlStepMs = 1_000;

@@ -1,0 +1,58 @@
+/** The Shadow interface: the long-lived part of a class that clients talk to and drivers are attached below. */
+import type { AirlockError } from "../api/errors.ts";
+import type { Clock } from "../api/clock.ts";
+import type { Failure } from "../api/failure.ts";
+import type { ClassContract } from "../api/contract.ts";
+import type { MessageRecord } from "../api/records.ts";
+
+/** The current generation of the driver, as a shadow sends to it. */
+export interface DriverPort {
+  /** Sends one record. False when the driver's queue is full: the shadow keeps it and sends again later. */
+  send(kind: number, id: number, tag: number, payload: Uint8Array): boolean;
+}
+
+/** What a shadow is given when its machine is brought up. */
+export interface ShadowEnvironment {
+  readonly driver: string;
+  readonly clock: Clock;
+  /** The shadow found the current generation at fault: a missed deadline. The supervisor takes it from there. */
+  fail(failure: Failure): void;
+  /** A client call was answered by the driver or from the log; ends the recovery time of the last failure. */
+  served(operation: string): void;
+  /** For `airlock logs` and the flight recorder. */
+  note(text: string): void;
+}
+
+export type ShadowState =
+  /** The driver is well; calls go straight through. */
+  | "passive"
+  /** The driver is away; the shadow answers, keeps or waits. */
+  | "active"
+  /** The driver is held or stopped; calls fail with DriverUnavailable. */
+  | "unavailable"
+  | "closed";
+
+/**
+ * One device's shadow. The supervisor calls attach, detach and giveUp; nothing here ever calls a driver directly.
+ * Every call a client makes settles exactly once, also across any number of restarts.
+ */
+export interface Shadow {
+  readonly contract: ClassContract;
+  readonly state: ShadowState;
+  /**
+   * A new generation is ready: replays the logged configuration, sends again what may be repeated, goes passive.
+   * Resolves when passive, or false when detached before that.
+   */
+  attach(port: DriverPort): Promise<boolean>;
+  /** The generation is gone. At once: nothing it sends later is taken. */
+  detach(): void;
+  /** The supervisor gave up, or was told to stop: pending and later calls fail with `error` until the next attach. */
+  giveUp(error: AirlockError): void;
+  /** A record from the attached generation, framing checked, contents hostile. Returns why it breaks the contract. */
+  receive(record: MessageRecord): string | undefined;
+  /** Fails what is pending with Closed; idempotent. */
+  close(): void;
+}
+
+/** What each `classes/<class>/shadow.ts` exports as `createShadow`. */
+export type CreateShadow<S extends Shadow = Shadow> = (environment: ShadowEnvironment) => S;

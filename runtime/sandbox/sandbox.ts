@@ -1,0 +1,70 @@
+/** The Sandbox interface: a place that runs one driver's code and reaches the world only through its bridge. */
+import type { Bridge, FaultPoint, Phase } from "../api/bridge.ts";
+
+export type TierName = "quickjs" | "worker";
+
+export interface SandboxLimits {
+  /** Hard maximum of guest memory in bytes. */
+  readonly memoryBytes: number;
+  /** Most time one turn may take, checked inside the sandbox where it can check; the watchdog outside is the backstop. */
+  readonly turnMs: number;
+  /** Guest stack in bytes. */
+  readonly stackBytes: number;
+}
+
+/** Why an instance is finished, as the sandbox saw it. `stack` is in terms of the bundle; the host maps it to sources. */
+export interface GuestFailure {
+  readonly kind: "exception" | "memory" | "stack" | "turn-limit" | "protocol";
+  readonly phase: Phase;
+  readonly name: string;
+  readonly message: string;
+  readonly stack: string;
+  /** Set when the guest's exception is one of Airlock's own denials. */
+  readonly code?: string;
+}
+
+/** What the host does for a guest. All arguments come from the guest unchecked except where stated. */
+export interface SandboxCalls extends Omit<Bridge, "flush" | "fail" | "fault"> {
+  /** A private copy of what the guest wrote to its outbox, at most `mailboxBytes` long. */
+  output(records: Uint8Array): void;
+  /** The instance is finished. Called once; nothing of the guest runs afterwards. */
+  failed(failure: GuestFailure): void;
+}
+
+/** One driver instance's sandbox. Everything is synchronous; after `failed` or `dispose` calls do nothing. */
+export interface Sandbox {
+  readonly tier: TierName;
+  /** Runs the guest on these records until its jobs are idle, the turn limit hits, or it fails. */
+  turn(records: Uint8Array): void;
+  /** Arms injected fault code: it replaces driver code at that point, once, or runs at once. */
+  inject(where: FaultPoint, code: string): void;
+  /** Bytes of memory the guest has now, as far as the tier can tell. */
+  memoryBytes(): number;
+  /** Drops the instance without running any guest code. */
+  dispose(): void;
+}
+
+/**
+ * Loads a bundle (a script whose value is a DriverEntry) so that its top-level code has run and it waits for records.
+ * `name` is the file name in stack traces. What the load itself throws is thrown here as a GuestLoadError.
+ */
+export interface SandboxTier {
+  readonly name: TierName;
+  load(bundle: string, name: string, limits: SandboxLimits): Promise<LoadedSandbox>;
+}
+
+/** A bundle that is evaluated and waits: what a warm spare is. `start` gives it its world. */
+export interface LoadedSandbox {
+  start(calls: SandboxCalls): Sandbox;
+  dispose(): void;
+}
+
+/** Thrown by `load`: the bundle itself failed to evaluate. */
+export class GuestLoadError extends Error {
+  readonly failure: GuestFailure;
+  constructor(failure: GuestFailure) {
+    super(failure.message);
+    this.name = "GuestLoadError";
+    this.failure = failure;
+  }
+}

@@ -7,9 +7,12 @@ export interface Clock {
   setTimer(delayMicros: number, callback: () => void): () => void;
 }
 
-/** The process's monotonic clock; timers have the event loop's millisecond resolution. */
+/** `performance.now` starts at zero in each thread; this makes it the process's one monotonic time. */
+const threadOffsetMicros = typeof process === "undefined" ? 0 : Number(process.hrtime.bigint()) / 1000 - performance.now() * 1000;
+
+/** The process's monotonic clock, the same in every thread; timers have the event loop's millisecond resolution. */
 export const realClock: Clock = {
-  nowMicros: () => performance.now() * 1000,
+  nowMicros: () => performance.now() * 1000 + threadOffsetMicros,
   setTimer: (delayMicros, callback) => {
     const timer = setTimeout(callback, delayMicros / 1000);
     return () => clearTimeout(timer);

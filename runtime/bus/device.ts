@@ -80,6 +80,8 @@ export interface SerialPeer {
   receive(byte: number): void;
   /** The port's outputs changed. */
   outputs(signals: SerialOutputs): void;
+  /** After `send` took less than it was given: at least half of the line's queue is free again. */
+  ready?(): void;
 }
 
 /** The UART's receiving side, as the peer drives it. */

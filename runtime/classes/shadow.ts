@@ -7,6 +7,8 @@ import type { MessageRecord } from "../api/records.ts";
 
 /** The current generation of the driver, as a shadow sends to it. */
 export interface DriverPort {
+  /** Told to clients that want to know of restarts; a shadow that is not given it counts its drivers. */
+  readonly generation?: bigint;
   /** Sends one record. False when the driver's queue is full: the shadow keeps it and sends again later. */
   send(kind: number, id: number, tag: number, payload: Uint8Array): boolean;
 }

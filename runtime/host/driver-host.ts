@@ -28,6 +28,8 @@ export interface HostSpec {
   readonly tier: TierName;
   readonly bundle: DriverBundle;
   readonly limits: HostLimits;
+  /** Warm spares to keep: loaded sandboxes that wait. None saves memory and costs a load at each restart. */
+  readonly spares: number;
 }
 
 export interface HostEvents {

@@ -1,0 +1,250 @@
+/** For driver authors' unit tests: runs one driver in this process on register spaces of the test's own, no machine needed. */
+import { type Bridge, type GuestBridge, IrqOp, mailboxBytes } from "./bridge.ts";
+import { VirtualClock } from "./clock.ts";
+import type { Args, ClassContract, EventName, EventPayload, Operation, OperationName, Reply } from "./contract.ts";
+import type { DriverDefinition } from "./driver.ts";
+import { AirlockError } from "./errors.ts";
+import type { AccessWidth, DriverSetup, Rights } from "./grants.ts";
+import { serve } from "./guest.ts";
+import { RecordKind, putRecord, readRecords } from "./records.ts";
+
+export { VirtualClock } from "./clock.ts";
+
+/** What answers a driver's register accesses: a fake of the test's own, or a device model. */
+export interface TestSpace {
+  read(offset: number, width: AccessWidth): number;
+  write(offset: number, width: AccessWidth, value: number): void;
+}
+
+export interface TestWindow {
+  readonly sizeBytes: number;
+  readonly space: TestSpace;
+  /** Default "readwrite". */
+  readonly rights?: Rights;
+  /** Default [8]. */
+  readonly widths?: readonly AccessWidth[];
+}
+
+export interface TestHardware {
+  readonly windows?: Readonly<Record<string, TestWindow>>;
+  readonly irqs?: readonly string[];
+  readonly options?: Readonly<Record<string, string | number | boolean>>;
+  /** Shared with device models that have timers of their own; a new one when left out. */
+  readonly clock?: VirtualClock;
+}
+
+/** Machine time a call may take before the test is told that the driver hangs. */
+const callLimitMicros = 60e6;
+
+/** Timers that may fire while one call is waited for: beyond this, something fires without end. */
+const maxSteps = 100_000;
+
+export interface TestEvent<C extends ClassContract> {
+  readonly name: EventName<C>;
+  readonly payload: EventPayload<C, EventName<C>>;
+}
+
+/** A driver under test. Time stands still but for `advance` and calls that wait for timers. */
+export interface TestDriver<C extends ClassContract> {
+  readonly clock: VirtualClock;
+  /** What it logged: "info: text". */
+  readonly logs: readonly string[];
+  /** Register accesses so far: what a call costs on real hardware. */
+  readonly accesses: { reads: number; writes: number };
+  /** The events since the last call of this. */
+  takeEvents(): TestEvent<C>[];
+  /** Performs an operation; machine time moves on as far as the driver waits for timers. Rejects with what the driver threw. */
+  call<K extends OperationName<C>>(name: K, args: Args<C, K>): Promise<Reply<C, K>>;
+  /** Drives an interrupt line: level-triggered, masked from delivery to ack. */
+  setIrq(name: string, asserted: boolean): void;
+  /** Moves machine time and runs what is due. Rejects when the driver failed meanwhile. */
+  advance(ms: number): Promise<void>;
+}
+
+/**
+ * Starts a driver on this hardware and resolves when its init has finished; rejects with what init threw.
+ *
+ * @example
+ * const driver = await startDriver(clock, { windows: { cmos: { sizeBytes: 2, space: fake } }, irqs: ["tick"] });
+ * expect(await driver.call("readTime", {})).toEqual({ year: 2026, ... });
+ */
+export async function startDriver<C extends ClassContract>(definition: DriverDefinition<C>, hardware: TestHardware): Promise<TestDriver<C>> {
+  const driver = new InMemoryDriver(definition, hardware);
+  await driver.start();
+  return driver;
+}
+
+interface Line {
+  readonly name: string;
+  asserted: boolean;
+  masked: boolean;
+  owesAck: boolean;
+}
+
+class InMemoryDriver<C extends ClassContract> implements TestDriver<C> {
+  readonly clock: VirtualClock;
+  readonly logs: string[] = [];
+  readonly accesses = { reads: 0, writes: 0 };
+  readonly #contract: C;
+  readonly #windows: readonly (readonly [string, TestWindow])[];
+  readonly #lines: readonly Line[];
+  readonly #inbox = new ArrayBuffer(mailboxBytes);
+  readonly #outbox = new ArrayBuffer(mailboxBytes);
+  readonly #dispatch: (length: number) => void;
+  readonly #timers = new Map<number, () => void>();
+  readonly #answers = new Map<number, Uint8Array>();
+  #events: TestEvent<C>[] = [];
+  #ready = false;
+  #failure: Error | undefined;
+  #nextTag = 1;
+
+  constructor(definition: DriverDefinition<C>, hardware: TestHardware) {
+    this.clock = hardware.clock ?? new VirtualClock();
+    this.#contract = definition.contract;
+    this.#windows = Object.entries(hardware.windows ?? {});
+    this.#lines = (hardware.irqs ?? []).map((name) => ({ name, asserted: false, masked: true, owesAck: false }));
+    this.#dispatch = serve(definition, this.#bridge(hardware.options ?? {}));
+  }
+
+  async start(): Promise<void> {
+    this.#post(RecordKind.init, 0, 0);
+    await this.#until(() => this.#ready, "init");
+  }
+
+  takeEvents(): TestEvent<C>[] {
+    return this.#events.splice(0);
+  }
+
+  async call<K extends OperationName<C>>(name: K, args: Args<C, K>): Promise<Reply<C, K>> {
+    const operation = this.#contract.operations[name] as unknown as Operation;
+    const tag = this.#nextTag++;
+    this.#post(RecordKind.request, operation.id, tag, operation.args.encode(args));
+    await this.#until(() => this.#answers.has(tag), name);
+    const reply = operation.reply.decode(this.#answers.get(tag)!);
+    this.#answers.delete(tag);
+    if (!reply.ok) throw new AirlockError("ProtocolViolation", `${name}: ${reply.reason}`);
+    return reply.value as Reply<C, K>;
+  }
+
+  setIrq(name: string, asserted: boolean): void {
+    const line = this.#lines.find((item) => item.name === name);
+    if (line === undefined) throw new RangeError(`no interrupt line "${name}" in this test's hardware`);
+    line.asserted = asserted;
+    // A device may change its pin in the middle of the driver's register access; the interrupt comes as a turn of its own.
+    queueMicrotask(() => this.#deliver());
+  }
+
+  async advance(ms: number): Promise<void> {
+    const end = this.clock.nowMicros() + ms * 1000;
+    await settle();
+    while (this.clock.step(end)) await settle();
+    this.clock.advance(end - this.clock.nowMicros());
+    await settle();
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  async #until(done: () => boolean, what: string): Promise<void> {
+    const end = this.clock.nowMicros() + callLimitMicros;
+    for (let steps = 0; steps < maxSteps; steps++) {
+      await settle();
+      if (this.#failure !== undefined) throw this.#failure;
+      if (done()) return;
+      if (!this.clock.step(end)) break;
+    }
+    throw new Error(`the driver does not answer ${what}, and there is no timer left that could make it`);
+  }
+
+  #deliver(): void {
+    for (const [index, line] of this.#lines.entries()) {
+      if (!line.asserted || line.masked || line.owesAck || this.#failure !== undefined) continue;
+      line.owesAck = true;
+      this.#post(RecordKind.irq, index, 0);
+    }
+  }
+
+  #post(kind: number, id: number, tag: number, payload: Uint8Array = new Uint8Array(0)): void {
+    if (this.#failure !== undefined) return;
+    this.#dispatch(putRecord(new Uint8Array(this.#inbox), 0, kind, id, tag, payload));
+  }
+
+  #output(bytes: Uint8Array): void {
+    const framed = readRecords(bytes);
+    if (!framed.ok) throw new AirlockError("ProtocolViolation", framed.reason);
+    for (const record of framed.records) {
+      if (record.kind === RecordKind.ready) this.#ready = true;
+      else if (record.kind === RecordKind.reply) this.#answers.set(record.tag, record.payload);
+      else {
+        const event = this.#contract.eventList[record.id]!;
+        const decoded = event.payload.decode(record.payload);
+        if (!decoded.ok) throw new AirlockError("ProtocolViolation", `${event.name}: ${decoded.reason}`);
+        this.#events.push({ name: event.name, payload: decoded.value as EventPayload<C, EventName<C>> });
+      }
+    }
+  }
+
+  #window(index: number, offset: number, width: AccessWidth, right: Rights): TestSpace {
+    const [name, window] = this.#windows[index]!;
+    const { rights = "readwrite", widths = [8], sizeBytes, space } = window;
+    const bytes = width >> 3;
+    const allowed = (rights === "readwrite" || rights === right) && widths.includes(width)
+      && Number.isInteger(offset) && offset >= 0 && offset % bytes === 0 && offset + bytes <= sizeBytes;
+    if (!allowed) throw new AirlockError("CapabilityViolation", `${width}-bit ${right} at offset ${offset} of window "${name}" is not granted`);
+    return space;
+  }
+
+  #irq(index: number, op: IrqOp): void {
+    const line = this.#lines[index]!;
+    if (op === IrqOp.ack) line.owesAck = false;
+    else line.masked = op === IrqOp.mask;
+    queueMicrotask(() => this.#deliver());
+  }
+
+  #timer(id: number, delayMicros: number): void {
+    this.#timers.get(id)?.();
+    this.#timers.delete(id);
+    if (delayMicros < 0) return;
+    this.#timers.set(id, this.clock.setTimer(delayMicros, () => {
+      this.#timers.delete(id);
+      this.#post(RecordKind.timer, 0, id);
+    }));
+  }
+
+  #bridge(options: DriverSetup["options"]): GuestBridge {
+    const setup: DriverSetup = {
+      driver: "driver-under-test", memoryBytes: 16 << 20, options,
+      windows: this.#windows.map(([name, { sizeBytes, rights, widths }]) => ({ name, sizeBytes, rights: rights ?? "readwrite", widths: widths ?? [8] })),
+      irqs: this.#lines.map(({ name }) => ({ name })),
+    };
+    const levels: Readonly<Record<number, string>> = { 20: "debug", 30: "info", 40: "warn", 50: "error" };
+    const calls: Bridge = {
+      read: (window, offset, width) => {
+        this.accesses.reads++;
+        return this.#window(window, offset, width, "read").read(offset, width);
+      },
+      write: (window, offset, width, value) => {
+        this.accesses.writes++;
+        const space = this.#window(window, offset, width, "write");
+        if (!(Number.isInteger(value) && value >= 0 && value < 2 ** width)) {
+          throw new AirlockError("CapabilityViolation", `${value} is no ${width}-bit value`);
+        }
+        space.write(offset, width, value);
+      },
+      irq: (line, op) => this.#irq(line, op),
+      log: (level, text) => void this.logs.push(`${levels[level]}: ${text}`),
+      nowMicros: () => this.clock.nowMicros(),
+      timer: (id, delayMicros) => this.#timer(id, delayMicros),
+      flush: (length) => this.#output(new Uint8Array(this.#outbox.slice(0, length))),
+      fail: (phase, name, message, stack) => {
+        this.#failure ??= Object.assign(new Error(`${name} in ${phase}: ${message}`), { stack });
+      },
+      setup: () => JSON.stringify(setup),
+      fault: () => "",
+    };
+    return { ...calls, inbox: this.#inbox, outbox: this.#outbox };
+  }
+}
+
+/** Lets every promise that can go on do so. */
+function settle(): Promise<void> {
+  return new Promise((resolve) => { setImmediate(resolve); });
+}

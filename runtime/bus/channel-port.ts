@@ -1,0 +1,120 @@
+/** The bus port of a driver host in a thread of its own: commands through the channel, reads by spinning, then waiting. */
+import { type IrqOp } from "../api/bridge.ts";
+import { AirlockError } from "../api/errors.ts";
+import type { AccessWidth } from "../api/grants.ts";
+import type { BusPort } from "./bus-port.ts";
+import { ChannelWord, CommandOp, ReadStatus, entryIndex, ringDoorbell, ringEntries } from "./channel.ts";
+import type { BusGrant } from "./platform.ts";
+import { checkAccess } from "./register-space.ts";
+
+/** What a host needs to open its port; crosses threads. */
+export interface ChannelHandle {
+  readonly channel: SharedArrayBuffer;
+  readonly doorbell: SharedArrayBuffer;
+  readonly grant: BusGrant;
+}
+
+/** A hardware thread that has not answered a read for this long is lost, or stopped by a debugger. */
+const readTimeoutMs = 1_000;
+
+/** Spins before a read sleeps: about 20 us, the usual answer time of a hardware thread that is awake. */
+const spins = 400;
+
+export class ChannelPort implements BusPort {
+  readonly #channel: Int32Array;
+  readonly #doorbell: Int32Array;
+  readonly #grant: BusGrant;
+  #head: number;
+  #reads = 0;
+
+  constructor(handle: ChannelHandle) {
+    this.#channel = new Int32Array(handle.channel);
+    this.#doorbell = new Int32Array(handle.doorbell);
+    this.#grant = handle.grant;
+    this.#head = Atomics.load(this.#channel, ChannelWord.head);
+  }
+
+  read(window: number, offset: number, width: AccessWidth): number {
+    this.#check(window, "read", offset, width, 0);
+    const sequence = ++this.#reads | 0;
+    this.#put(CommandOp.read, window, width, offset, 0);
+    this.#awaitCompletion(sequence);
+    const status = Atomics.load(this.#channel, ChannelWord.status);
+    if (status === ReadStatus.revoked) throw this.#revoked(this.#grant.windows[window]!.name);
+    if (status === ReadStatus.lost) throw new AirlockError("HardwareLost", `${this.#grant.driver}: the hardware is gone`, { holder: this.#grant.driver });
+    return Atomics.load(this.#channel, ChannelWord.value) >>> 0;
+  }
+
+  write(window: number, offset: number, width: AccessWidth, value: number): void {
+    this.#check(window, "write", offset, width, value);
+    this.#put(CommandOp.write, window, width, offset, value);
+  }
+
+  irq(line: number, op: IrqOp): void {
+    const irq = this.#grant.irqs[line];
+    if (irq === undefined) throw this.#unknown("irq", line);
+    if (this.#isClosed(this.#grant.windows.length + line)) throw this.#revoked(irq.name);
+    this.#put(CommandOp.irq, line, op, 0, 0);
+  }
+
+  takeIrqs(): number[] {
+    let bits = Atomics.exchange(this.#channel, ChannelWord.irqs, 0);
+    const lines: number[] = [];
+    for (let line = 0; bits !== 0; line++, bits >>>= 1) if ((bits & 1) !== 0) lines.push(line);
+    return lines;
+  }
+
+  #check(window: number, direction: "read" | "write", offset: number, width: AccessWidth, value: number): void {
+    const grant = this.#grant.windows[window];
+    if (grant === undefined) throw this.#unknown("window", window);
+    if (this.#isClosed(window)) throw this.#revoked(grant.name);
+    checkAccess(this.#grant.driver, grant, direction, offset, width, value);
+  }
+
+  #isClosed(capability: number): boolean {
+    return ((Atomics.load(this.#channel, ChannelWord.gate) >>> capability) & 1) !== 0;
+  }
+
+  #put(op: number, target: number, detail: number, offset: number, value: number): void {
+    this.#awaitRoom();
+    const at = entryIndex(this.#head);
+    this.#channel[at] = op | (target << 8) | (detail << 16);
+    this.#channel[at + 1] = offset;
+    this.#channel[at + 2] = value;
+    this.#head = (this.#head + 1) | 0;
+    Atomics.store(this.#channel, ChannelWord.head, this.#head);
+    ringDoorbell(this.#doorbell);
+  }
+
+  #awaitRoom(): void {
+    let tail = Atomics.load(this.#channel, ChannelWord.tail);
+    while (((this.#head - tail) | 0) >= ringEntries) {
+      ringDoorbell(this.#doorbell);
+      if (Atomics.wait(this.#channel, ChannelWord.tail, tail, readTimeoutMs) === "timed-out") throw this.#timeout();
+      tail = Atomics.load(this.#channel, ChannelWord.tail);
+    }
+  }
+
+  #awaitCompletion(sequence: number): void {
+    for (let spin = 0; spin < spins; spin++) if (Atomics.load(this.#channel, ChannelWord.completed) === sequence) return;
+    let seen = Atomics.load(this.#channel, ChannelWord.completed);
+    while (seen !== sequence) {
+      if (Atomics.wait(this.#channel, ChannelWord.completed, seen, readTimeoutMs) === "timed-out") throw this.#timeout();
+      seen = Atomics.load(this.#channel, ChannelWord.completed);
+    }
+  }
+
+  #timeout(): AirlockError {
+    return new AirlockError("HardwareTimeout", `${this.#grant.driver}: the hardware did not answer for ${readTimeoutMs} ms`, { holder: this.#grant.driver });
+  }
+
+  #revoked(capability: string): AirlockError {
+    return new AirlockError("CapabilityRevoked", `${this.#grant.driver}: capability "${capability}" has been revoked`, { holder: this.#grant.driver, capability });
+  }
+
+  #unknown(kind: string, index: number): AirlockError {
+    return new AirlockError("CapabilityViolation", `${this.#grant.driver}: there is no ${kind} number ${index}`, {
+      holder: this.#grant.driver, capability: `${kind} ${index}`, reason: "handle",
+    });
+  }
+}

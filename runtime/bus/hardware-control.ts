@@ -1,0 +1,25 @@
+/** Messages between the control plane and a hardware thread: plain data over one MessagePort. */
+import type { ErrorCode, ErrorFields } from "../api/errors.ts";
+import type { ChannelHandle } from "./channel-port.ts";
+import type { BusReport, QuiesceStep } from "./platform.ts";
+
+export type HardwareRequest =
+  | { readonly op: "connect"; readonly connection: number; readonly handle: ChannelHandle }
+  | { readonly op: "mask"; readonly connection: number }
+  | { readonly op: "quiesce"; readonly connection: number; readonly steps: readonly QuiesceStep[] }
+  | { readonly op: "force-ack"; readonly connection: number }
+  | { readonly op: "close"; readonly connection: number }
+  | { readonly op: "statistics"; readonly device: string }
+  | { readonly op: "stop" };
+
+export interface HardwareCall {
+  readonly id: number;
+  readonly request: HardwareRequest;
+}
+
+export type HardwareMessage =
+  | { readonly type: "ready" }
+  | { readonly type: "reply"; readonly id: number; readonly value?: Readonly<Record<string, number>> }
+  | { readonly type: "error"; readonly id: number; readonly code: ErrorCode; readonly message: string; readonly fields: ErrorFields }
+  | { readonly type: "report"; readonly connection: number; readonly report: BusReport }
+  | { readonly type: "lost"; readonly reason: string };

@@ -1,0 +1,122 @@
+/** The hardware thread's loop: device time, the drivers' channels, and control messages, in one synchronous thread. */
+import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
+import { AirlockError, errorText } from "../api/errors.ts";
+import { DoorbellWord } from "./channel.ts";
+import { ChannelServer } from "./channel-server.ts";
+import type { HardwareBackend } from "./hardware-backend.ts";
+import type { HardwareCall, HardwareMessage, HardwareRequest } from "./hardware-control.ts";
+
+/** Longest sleep: bounds how late a doorbell that was missed is noticed. */
+const maxSleepMs = 100;
+
+/** Passes without work before the thread sleeps: about 20 us, so that a driver's next access finds it awake. */
+const spinPasses = 60;
+
+/**
+ * Serves until told to stop or the hardware is lost. Never returns to the event loop meanwhile: everything that needs
+ * one (imports, sockets) has to be ready before.
+ */
+export function runHardwareLoop(backend: HardwareBackend, doorbellBuffer: SharedArrayBuffer, control: MessagePort): void {
+  const loop = new HardwareLoop(backend, new Int32Array(doorbellBuffer), control);
+  loop.run();
+}
+
+class HardwareLoop {
+  readonly #backend: HardwareBackend;
+  readonly #doorbell: Int32Array;
+  readonly #control: MessagePort;
+  readonly #servers = new Map<number, ChannelServer>();
+  #stopping = false;
+  #lastRing = -1;
+
+  constructor(backend: HardwareBackend, doorbell: Int32Array, control: MessagePort) {
+    this.#backend = backend;
+    this.#doorbell = doorbell;
+    this.#control = control;
+  }
+
+  run(): void {
+    this.#send({ type: "ready" });
+    try {
+      let idlePasses = 0;
+      while (!this.#stopping) {
+        const worked = this.#pass();
+        idlePasses = worked ? 0 : idlePasses + 1;
+        if (idlePasses > spinPasses) this.#sleep();
+      }
+      this.#backend.close();
+    } catch (error) {
+      for (const server of this.#servers.values()) server.lose();
+      this.#send({ type: "lost", reason: errorText(error) });
+    }
+  }
+
+  #pass(): boolean {
+    const seen = Atomics.load(this.#doorbell, DoorbellWord.ring);
+    this.#backend.advance();
+    let commands = 0;
+    for (const server of this.#servers.values()) commands += server.serve();
+    if (commands > 0) this.#backend.flush();
+    // A control message always rings the doorbell, so the port is polled only when it did, or before a sleep.
+    const rang = seen !== this.#lastRing;
+    this.#lastRing = seen;
+    return (rang && this.#serveControl()) || commands > 0;
+  }
+
+  #sleep(): void {
+    if (this.#serveControl()) return;
+    const seen = Atomics.load(this.#doorbell, DoorbellWord.ring);
+    Atomics.store(this.#doorbell, DoorbellWord.sleeping, 1);
+    const busy = seen !== this.#lastRing || [...this.#servers.values()].some((server) => server.hasWork);
+    const timeoutMs = Math.min(maxSleepMs, this.#backend.idleMicros() / 1000);
+    if (!busy && timeoutMs > 0) Atomics.wait(this.#doorbell, DoorbellWord.ring, seen, timeoutMs);
+    Atomics.store(this.#doorbell, DoorbellWord.sleeping, 0);
+  }
+
+  #serveControl(): boolean {
+    let served = false;
+    for (let item = receiveMessageOnPort(this.#control); item !== undefined; item = receiveMessageOnPort(this.#control)) {
+      served = true;
+      const { id, request } = item.message as HardwareCall;
+      try {
+        this.#send({ type: "reply", id, value: this.#perform(request) });
+      } catch (error) {
+        if (!(error instanceof AirlockError) || error.code === "HardwareLost") throw error;
+        this.#send({ type: "error", id, code: error.code, message: error.message, fields: error.fields });
+      }
+    }
+    return served;
+  }
+
+  #perform(request: HardwareRequest): Readonly<Record<string, number>> | undefined {
+    switch (request.op) {
+      case "connect": {
+        const { connection, handle } = request;
+        this.#servers.set(connection, new ChannelServer(handle, this.#backend, (report) => this.#send({ type: "report", connection, report })));
+        return undefined;
+      }
+      case "statistics": return this.#backend.statistics(request.device);
+      case "stop": this.#stopping = true; return undefined;
+      default: return this.#tearDown(request);
+    }
+  }
+
+  #tearDown(request: Extract<HardwareRequest, { connection: number }>): undefined {
+    const server = this.#servers.get(request.connection);
+    if (server === undefined) return;
+    if (request.op === "mask") {
+      // What was posted before the gate closed is dropped or done by the time this answers.
+      server.serve();
+      server.bus.maskAll();
+    } else if (request.op === "quiesce") server.bus.quiesce(request.steps);
+    else if (request.op === "force-ack") server.bus.detach();
+    else if (request.op === "close") {
+      server.bus.detach();
+      this.#servers.delete(request.connection);
+    }
+  }
+
+  #send(message: HardwareMessage): void {
+    this.#control.postMessage(message);
+  }
+}

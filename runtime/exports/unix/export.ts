@@ -1,0 +1,204 @@
+/** The Unix socket export: a serial port's bytes on a socket, one client at a time, with no addon needed. */
+import { chmod, lstat, unlink } from "node:fs/promises";
+import net from "node:net";
+import path from "node:path";
+import { z } from "zod";
+import { AirlockError, errorText } from "../../api/errors.ts";
+import type { ExportContext, ExportDefinition, RunningExport } from "../export.ts";
+import { SerialLink } from "../serial-link.ts";
+
+/** Longest path of a socket on Linux (unix(7): sun_path has 108 bytes, the last is 0). */
+const maxPathBytes = 107;
+/** How long a server that may be listening at the path has to take our connection. */
+const probeMs = 1_000;
+/**
+ * How long a second client waits before it is refused: one that comes back at once may be seen before its own earlier
+ * connection is seen to end.
+ */
+const patienceMicros = 100_000;
+/** The one client and those that wait to be refused. */
+const maxConnections = 8;
+
+const options = z.strictObject({
+  /** Path of the socket; default `<name>.sock` in the state directory. */
+  path: z.string().min(1).max(4_096).optional(),
+  /** Line settings of the port: a socket has none that a client could change. */
+  baudRate: z.number().int().min(50).max(4_000_000).default(115_200),
+  dataBits: z.union([z.literal(5), z.literal(6), z.literal(7), z.literal(8)]).default(8),
+  stopBits: z.union([z.literal(1), z.literal(2)]).default(1),
+  parity: z.enum(["none", "odd", "even"]).default("none"),
+});
+
+type UnixOptions = z.infer<typeof options>;
+
+const definition: ExportDefinition<UnixOptions> = {
+  type: "unix",
+  class: "serial",
+  summary: "a Unix socket that carries the line's bytes, for one client at a time",
+  options,
+  async start(context) {
+    const running = new UnixExport(context);
+    await running.start();
+    return running;
+  },
+};
+
+export default definition;
+
+/**
+ * A second client is told in one line that the port is taken, and disconnected: two would steal each other's bytes. What
+ * the device sends while nobody is connected is dropped, as on a port that nobody has opened, and its length is logged.
+ */
+class UnixExport implements RunningExport {
+  readonly address: string;
+  readonly ended: Promise<AirlockError | undefined>;
+  readonly #context: ExportContext<UnixOptions>;
+  readonly #server: net.Server;
+  #end: (reason: AirlockError | undefined) => void = () => undefined;
+  #link: SerialLink | undefined;
+  #client: net.Socket | undefined;
+  readonly #waiting = new Set<net.Socket>();
+  #unheardBytes = 0;
+  #closing: Promise<void> | undefined;
+
+  constructor(context: ExportContext<UnixOptions>) {
+    this.#context = context;
+    this.address = path.resolve(context.stateDirectory, context.options.path ?? `${context.name}.sock`);
+    this.ended = new Promise((resolve) => { this.#end = resolve; });
+    this.#server = net.createServer((socket) => this.#connected(socket));
+    this.#server.maxConnections = maxConnections;
+  }
+
+  async start(): Promise<void> {
+    const { baudRate, dataBits, stopBits, parity } = this.#context.options;
+    try {
+      await clearPath(this.address);
+      this.#link = await SerialLink.open(this.#context, (bytes) => this.#deliver(bytes));
+      void this.#link.ended.then((reason) => this.#end(reason));
+      await this.#link.configure({ baudRate, dataBits, stopBits, parity });
+      await listen(this.#server, this.address);
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+    this.#server.on("error", (error) => this.#context.log.error(`${this.address}: ${error.message}`));
+    this.#context.log.info(`${this.address} takes a client`);
+  }
+
+  close(): Promise<void> {
+    return (this.#closing ??= this.#close());
+  }
+
+  async #close(): Promise<void> {
+    this.#end(undefined);
+    this.#client?.destroy();
+    for (const socket of this.#waiting) socket.destroy();
+    // Closing a listening server removes its socket file.
+    if (this.#server.listening) await new Promise((resolve) => { this.#server.close(resolve); });
+    await this.#link?.close();
+  }
+
+  #connected(socket: net.Socket): void {
+    socket.on("error", (error) => this.#context.log.debug(`${this.address}: ${error.message}`));
+    if (this.#closing !== undefined) return void socket.destroy();
+    if (this.#client === undefined) return this.#accept(socket);
+    this.#waiting.add(socket);
+    socket.on("close", () => this.#waiting.delete(socket));
+    this.#context.clock.setTimer(patienceMicros, () => {
+      if (!this.#waiting.delete(socket)) return;
+      socket.end(`airlock: ${this.#context.name} is in use by another client\r\n`);
+      socket.resume();
+    });
+  }
+
+  #accept(socket: net.Socket): void {
+    this.#client = socket;
+    if (this.#unheardBytes > 0) this.#context.log.info(`${this.#unheardBytes} bytes came while no client was connected`);
+    this.#unheardBytes = 0;
+    socket.on("data", (bytes) => {
+      socket.pause();
+      void this.#link?.send(bytes).then(() => socket.resume());
+    });
+    socket.on("close", () => {
+      if (this.#client === socket) this.#client = undefined;
+      const [next] = this.#waiting;
+      if (next === undefined || this.#client !== undefined || this.#closing !== undefined) return;
+      this.#waiting.delete(next);
+      this.#accept(next);
+    });
+  }
+
+  /** Resolves when the client has taken the bytes, or is gone. */
+  async #deliver(bytes: Uint8Array): Promise<void> {
+    const client = this.#client;
+    if (client === undefined || client.destroyed || client.writableEnded) {
+      this.#unheardBytes += bytes.length;
+      return;
+    }
+    if (client.write(bytes)) return;
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        client.off("drain", done).off("close", done);
+        resolve();
+      };
+      client.on("drain", done).on("close", done);
+    });
+  }
+}
+
+/** Makes the path free: nothing there, or a socket nobody listens on. @throws AirlockError AddressInUse, InvalidArgument */
+async function clearPath(address: string): Promise<void> {
+  const length = Buffer.byteLength(address);
+  if (length > maxPathBytes) {
+    throw new AirlockError("InvalidArgument", `${address} has ${length} bytes, more than a socket's path may have (${maxPathBytes}); choose a shorter "path"`, { path: address });
+  }
+  const there = await lstat(address).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return undefined;
+    throw unusable(address, error);
+  });
+  if (there === undefined) return;
+  if (!there.isSocket()) throw inUse(address, "is a file that is no socket; remove it");
+  if (await someoneListens(address)) throw inUse(address, "is served by another process; stop that");
+  await unlink(address).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== "ENOENT") throw unusable(address, error);
+  });
+}
+
+/** Whether a connection to the socket is taken, or might be: only a clear refusal says that nobody is there. */
+function someoneListens(address: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = net.connect(address);
+    const settle = (taken: boolean): void => {
+      socket.destroy();
+      resolve(taken);
+    };
+    socket.setTimeout(probeMs, () => settle(true));
+    socket.once("connect", () => settle(true));
+    socket.once("error", (error: NodeJS.ErrnoException) => settle(error.code !== "ECONNREFUSED" && error.code !== "ENOENT"));
+  });
+}
+
+async function listen(server: net.Server, address: string): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (error: NodeJS.ErrnoException) => {
+      reject(error.code === "EADDRINUSE" ? inUse(address, "was taken by another process just now; stop that") : unusable(address, error));
+    });
+    // The file is made within this call: nobody but this user may connect, from the first moment on.
+    const before = process.umask(0o177);
+    try {
+      server.listen(address, resolve);
+    } finally {
+      process.umask(before);
+    }
+  });
+  server.removeAllListeners("error");
+  await chmod(address, 0o600);
+}
+
+function inUse(address: string, what: string): AirlockError {
+  return new AirlockError("AddressInUse", `${address} ${what}, or choose another "path"`, { path: address });
+}
+
+function unusable(address: string, cause: Error): AirlockError {
+  return new AirlockError("StateUnusable", `cannot make the socket ${address}: ${errorText(cause)}; choose another "path"`, { path: address }, { cause });
+}

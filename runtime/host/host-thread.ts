@@ -1,0 +1,158 @@
+/** The entry of a driver host's thread: loads a bundle, waits as a warm spare, then serves one generation of a driver. */
+import { readlinkSync } from "node:fs";
+import type { MessagePort } from "node:worker_threads";
+import { realClock } from "../api/clock.ts";
+import { errorText } from "../api/errors.ts";
+import { ChannelWord, wakeHost } from "../bus/channel.ts";
+import { ChannelPort } from "../bus/channel-port.ts";
+import { GuestLoadError, type LoadedSandbox, type SandboxTier } from "../sandbox/sandbox.ts";
+import { createQuickJsTier } from "../sandbox/quickjs/tier.ts";
+import type { WasmModule } from "../sandbox/quickjs/web-assembly.ts";
+import { watchStrayErrors } from "../sandbox/worker/stray-errors.ts";
+import { type WorkerSandbox, workerTier } from "../sandbox/worker/tier.ts";
+import { FlightRecorder } from "../trace/flight-recorder.ts";
+import { TurnClock } from "../trace/turn-clock.ts";
+import { DriverInstance, failureKind } from "./driver-instance.ts";
+import { MessageRing } from "./message-ring.ts";
+import { type FromHost, HostStatus, type HostTask, type StartMessage, type ToHost } from "./thread-messages.ts";
+
+/** Wake-ups served before the event loop gets its turn: control messages and timers must not starve under a storm. */
+const wakesPerYield = 16;
+
+/** Runs one host; resolves when the thread may be used again. Never rejects because of the driver. */
+export default async function runHost(task: HostTask): Promise<void> {
+  const status = new Int32Array(task.status);
+  Atomics.store(status, HostStatus.threadId, threadId());
+  const { control } = task;
+  Atomics.add(status, HostStatus.turn, 1);
+  const loaded = await load(task);
+  Atomics.add(status, HostStatus.turn, 1);
+  if (loaded === undefined) return control.close();
+  const inbox = new Inbox(control);
+  send(control, { type: "loaded" });
+  const first = await inbox.first();
+  if (first.type === "start") await serve(task, first, loaded, status, inbox);
+  else loaded.dispose();
+  control.close();
+}
+
+async function load({ tier, bundle, limits, control, engine }: HostTask): Promise<LoadedSandbox | undefined> {
+  try {
+    const implementation: SandboxTier = tier === "quickjs" ? createQuickJsTier({ module: engine as WasmModule }) : workerTier;
+    return await implementation.load(bundle.code, bundle.name, limits);
+  } catch (error) {
+    const guest = error instanceof GuestLoadError ? error.failure : undefined;
+    send(control, {
+      type: "load-failed",
+      failure: guest === undefined
+        ? { kind: "start", message: errorText(error) }
+        : { kind: guest.kind === "exception" ? "start" : failureKind(guest), message: guest.message, phase: "load", stack: guest.stack },
+    });
+    return undefined;
+  }
+}
+
+async function serve(task: HostTask, start: StartMessage, loaded: LoadedSandbox, status: Int32Array, inbox: Inbox): Promise<void> {
+  const channel = new Int32Array(start.handle.channel);
+  const toDriver = new MessageRing(start.toDriver);
+  const fromDriver = new MessageRing(start.fromDriver);
+  const clock = new TurnClock(() => realClock.nowMicros());
+  const recorder = FlightRecorder.attach(start.recorder, () => clock.nowMicros());
+  let finished = false;
+  const fail = (failure: FromHost & { type: "failed" }): void => {
+    finished = true;
+    send(task.control, failure);
+  };
+  let unwatch = (): void => undefined;
+  const sandbox: LoadedSandbox = task.tier === "quickjs" ? loaded : {
+    start: (calls) => {
+      const worker = loaded.start(calls) as WorkerSandbox;
+      unwatch = watchStrayErrors(worker);
+      return worker;
+    },
+    dispose: () => loaded.dispose(),
+  };
+  const instance = new DriverInstance(sandbox, {
+    setup: start.setup, port: new ChannelPort(start.handle), clock: realClock, trace: recorder, limits: task.limits,
+    link: {
+      output: (records) => {
+        if (fromDriver.put(records)) fromDriver.notify();
+        else fail({ type: "failed", failure: { kind: "message-flood", message: "sent messages faster than they can be taken" } });
+      },
+      log: (level, text) => send(task.control, { type: "log", level, text }),
+      failed: (failure) => fail({ type: "failed", failure }),
+      turn: turnFlag(task, status, () => clock.mark()),
+    },
+  });
+  inbox.wake = () => wakeHost(channel);
+  for (const { where, code } of start.faults) instance.inject(where, code);
+  instance.start();
+  for (let wakes = 1; !finished && !inbox.stopped; wakes++) {
+    const seen = Atomics.load(channel, ChannelWord.doorbell);
+    for (const message of inbox.take()) if (message.type === "inject") instance.inject(message.where, message.code);
+    const records = toDriver.take();
+    if (records !== undefined && records.length > 0) instance.deliver(records);
+    instance.pollIrqs();
+    if (wakes % wakesPerYield === 0) await new Promise((resolve) => { setImmediate(resolve); });
+    const wait = Atomics.waitAsync(channel, ChannelWord.doorbell, seen);
+    if (wait.async && !finished) await wait.value;
+  }
+  instance.dispose();
+  unwatch();
+}
+
+/** Control messages as a queue that can be waited for. */
+class Inbox {
+  readonly #queue: ToHost[] = [];
+  /** Called at every message. */
+  wake: () => void = () => undefined;
+  stopped = false;
+
+  constructor(control: MessagePort) {
+    control.on("message", (message: ToHost) => {
+      if (message.type === "stop") this.stopped = true;
+      this.#queue.push(message);
+      this.wake();
+    });
+  }
+
+  take(): ToHost[] {
+    return this.#queue.splice(0);
+  }
+
+  /** The first message; only before `take` is used. */
+  async first(): Promise<ToHost> {
+    if (this.#queue.length === 0) await new Promise<void>((resolve) => { this.wake = resolve; });
+    return this.#queue.shift()!;
+  }
+}
+
+/**
+ * Publishes turns to the watchdog. In the worker tier a turn's promise jobs run after the dispatch has returned, so the
+ * turn ends when the event loop is reached again.
+ */
+function turnFlag(task: HostTask, status: Int32Array, mark: () => void): (running: boolean) => void {
+  let depth = 0;
+  const set = (running: boolean): void => {
+    if (((Atomics.load(status, HostStatus.turn) & 1) === 1) !== running) Atomics.add(status, HostStatus.turn, 1);
+  };
+  return (running) => {
+    mark();
+    depth += running ? 1 : -1;
+    if (running || task.tier === "quickjs") set(running);
+    else setImmediate(() => { if (depth === 0) set(false); });
+  };
+}
+
+function send(control: MessagePort, message: FromHost): void {
+  control.postMessage(message);
+}
+
+/** This thread's id at the operating system, by which the watchdog reads its CPU time; 0 where there is no /proc. */
+function threadId(): number {
+  try {
+    return Number(/\/task\/(\d+)$/.exec(readlinkSync("/proc/thread-self"))?.[1] ?? 0);
+  } catch {
+    return 0; // not Linux: the watchdog then goes by wall time alone
+  }
+}

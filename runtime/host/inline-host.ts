@@ -1,0 +1,166 @@
+/** Driver hosts in the thread of the world they belong to, under its virtual clock: for deterministic worlds only. */
+import type { FaultPoint } from "../api/bridge.ts";
+import type { Clock } from "../api/clock.ts";
+import { errorText } from "../api/errors.ts";
+import type { Failure } from "../api/failure.ts";
+import type { DriverSetup } from "../api/grants.ts";
+import { putRecord, readRecords, recordBytes } from "../api/records.ts";
+import type { InlineHandle } from "../bus/inline-connection.ts";
+import { GuestLoadError, type LoadedSandbox, type SandboxTier } from "../sandbox/sandbox.ts";
+import type { TraceSink } from "../trace/entry.ts";
+import type { ArmedFault, DriverHost, HostEvents, HostFactory, HostSpec } from "./driver-host.ts";
+import { DriverInstance } from "./driver-instance.ts";
+import { sourceStack } from "./source-position.ts";
+import { deliver } from "./thread-host.ts";
+
+/** What crossing between a world's parts takes in virtual time: the order of a thread's wake-up. */
+const crossingMicros = 20;
+
+/** Records one driver may have waiting, as the ring of a host in a thread would hold. */
+const queueBytes = 262_144;
+
+export interface InlineParts {
+  readonly clock: Clock;
+  readonly tier: SandboxTier;
+  trace(driver: string): TraceSink;
+}
+
+/**
+ * Loading a sandbox takes real time, which a virtual clock does not see: the world awaits `settled` before it lets time
+ * go on, so that a start always finds its spare.
+ */
+export class InlineHostFactory implements HostFactory<InlineHandle> {
+  readonly #parts: InlineParts;
+  readonly #spares = new Map<string, Promise<LoadedSandbox | Failure>>();
+  readonly #ready = new Map<string, LoadedSandbox | Failure>();
+  readonly #loading = new Set<Promise<unknown>>();
+
+  constructor(parts: InlineParts) {
+    this.#parts = parts;
+  }
+
+  warm(spec: HostSpec): void {
+    if (this.#spares.has(spec.driver)) return;
+    const loading = this.#load(spec).then((loaded) => {
+      this.#ready.set(spec.driver, loaded);
+      this.#loading.delete(loading);
+      return loaded;
+    });
+    this.#loading.add(loading);
+    this.#spares.set(spec.driver, loading);
+  }
+
+  /** Whether a load is in progress. */
+  get busy(): boolean {
+    return this.#loading.size > 0;
+  }
+
+  /** Resolves when no load is in progress. */
+  async settled(): Promise<void> {
+    while (this.#loading.size > 0) await Promise.all(this.#loading);
+  }
+
+  start(spec: HostSpec, generation: bigint, setup: DriverSetup, handle: InlineHandle, faults: readonly ArmedFault[], events: HostEvents): DriverHost {
+    const loaded = this.#ready.get(spec.driver);
+    if (loaded === undefined) throw new Error(`no spare of "${spec.driver}" is loaded; await settled() before time goes on`);
+    this.#ready.delete(spec.driver);
+    this.#spares.delete(spec.driver);
+    this.warm(spec);
+    return new InlineHost(this.#parts, spec, generation, setup, handle, loaded, faults, events);
+  }
+
+  async close(): Promise<void> {
+    await this.settled();
+    for (const spare of this.#ready.values()) if ("start" in spare) spare.dispose();
+    this.#ready.clear();
+    this.#spares.clear();
+  }
+
+  async #load(spec: HostSpec): Promise<LoadedSandbox | Failure> {
+    try {
+      return await this.#parts.tier.load(spec.bundle.code, spec.bundle.name, spec.limits);
+    } catch (error) {
+      const stack = error instanceof GuestLoadError ? sourceStack(error.failure.stack, spec.bundle) : undefined;
+      return { kind: "start", phase: "load", message: errorText(error), ...(stack !== undefined && { stack }) };
+    }
+  }
+}
+
+class InlineHost implements DriverHost {
+  readonly generation: bigint;
+  readonly #clock: Clock;
+  readonly #pending = new Set<() => void>();
+  #instance: DriverInstance | undefined;
+  #queuedBytes = 0;
+  #finished = false;
+
+  constructor(
+    parts: InlineParts, spec: HostSpec, generation: bigint, setup: DriverSetup, handle: InlineHandle,
+    loaded: LoadedSandbox | Failure, faults: readonly ArmedFault[], events: HostEvents,
+  ) {
+    this.generation = generation;
+    this.#clock = parts.clock;
+    const failed = (failure: Failure): void => this.#later(() => {
+      this.#finish();
+      const stack = failure.stack === undefined ? undefined : sourceStack(failure.stack, spec.bundle);
+      events.failed({ ...failure, ...(stack !== undefined && { stack }) });
+    });
+    if (!("start" in loaded)) return void failed(loaded);
+    const instance = new DriverInstance(loaded, {
+      setup, port: handle.port, clock: parts.clock, trace: parts.trace(spec.driver), limits: spec.limits,
+      link: {
+        output: (records) => this.#later(() => {
+          const framed = readRecords(records);
+          if (framed.ok) deliver(framed.records, events);
+          else failed({ kind: "protocol-violation", message: `malformed message: ${framed.reason}` });
+        }),
+        log: (level, text) => this.#later(() => events.log(level, text)),
+        failed,
+        turn: () => undefined,
+      },
+    });
+    this.#instance = instance;
+    handle.onIrq(() => this.#later(() => instance.pollIrqs()));
+    this.#later(() => {
+      for (const { where, code } of faults) instance.inject(where, code);
+      instance.start();
+    });
+  }
+
+  send(kind: number, id: number, tag: number, payload: Uint8Array): boolean {
+    const record = new Uint8Array(recordBytes(payload.length));
+    if (this.#finished || this.#queuedBytes + record.length > queueBytes) return false;
+    putRecord(record, 0, kind, id, tag, payload);
+    this.#queuedBytes += record.length;
+    this.#later(() => {
+      this.#queuedBytes -= record.length;
+      this.#instance?.deliver(record);
+    });
+    return true;
+  }
+
+  inject(where: FaultPoint, code: string): void {
+    this.#later(() => this.#instance?.inject(where, code));
+  }
+
+  async terminate(): Promise<void> {
+    this.#finish();
+  }
+
+  #later(run: () => void): void {
+    if (this.#finished) return;
+    const cancel = this.#clock.setTimer(crossingMicros, () => {
+      this.#pending.delete(cancel);
+      run();
+    });
+    this.#pending.add(cancel);
+  }
+
+  #finish(): void {
+    if (this.#finished) return;
+    this.#finished = true;
+    for (const cancel of this.#pending) cancel();
+    this.#pending.clear();
+    this.#instance?.dispose();
+  }
+}

@@ -1,0 +1,109 @@
+/** Makes driver hosts in threads of Piscina pools and keeps each driver's warm spares. */
+import { Piscina } from "piscina";
+import type { Clock } from "../api/clock.ts";
+import type { DriverSetup } from "../api/grants.ts";
+import type { ChannelHandle } from "../bus/channel-port.ts";
+import { threadEntry } from "../bus/thread-entry.ts";
+import { quickJsModule } from "../sandbox/quickjs/engine.ts";
+import { FlightRecorder, defaultRecorderSlots } from "../trace/flight-recorder.ts";
+import type { ArmedFault, DriverHost, HostEvents, HostFactory, HostSpec } from "./driver-host.ts";
+import { ThreadHost } from "./thread-host.ts";
+import { Watchdog } from "./watchdog.ts";
+
+/** Threads of one pool: a thread per driver and per spare, and one being replaced, of the largest machine. */
+const maxThreads = 4_096;
+
+/** A thread without a task is kept this long: the next spare of the pool takes it over and needs no new isolate. */
+const idleTimeoutMs = 30_000;
+
+/** V8 stack of a host thread: leaves 512 KiB of guest stack inside the sandbox's own check. */
+const threadStackMb = 4;
+/** V8 heap of a host thread of an untrusted tier, whose guest's memory is outside of it. */
+const hostHeapMb = 64;
+/** A worker-tier isolate needs some MiB before any driver code runs. */
+const leastWorkerHeapMb = 16;
+const youngGenerationMb = 8;
+
+const mebibyte = 2 ** 20;
+
+export class ThreadHostFactory implements HostFactory<ChannelHandle> {
+  readonly #clock: Clock;
+  readonly #watchdog: Watchdog;
+  readonly #pools = new Map<string, Piscina>();
+  readonly #spares = new Map<string, ThreadHost[]>();
+  readonly #recorders = new Map<string, FlightRecorder>();
+  readonly #recorderSlots: number;
+  #closed = false;
+
+  constructor(clock: Clock, recorderSlots: number = defaultRecorderSlots) {
+    this.#clock = clock;
+    this.#watchdog = new Watchdog(clock);
+    this.#recorderSlots = recorderSlots;
+  }
+
+  warm(spec: HostSpec): void {
+    const spares = this.#sparesOf(spec.driver);
+    while (!this.#closed && spares.length < spec.spares) spares.push(this.#make(spec));
+  }
+
+  /** Whether every spare of this driver is loaded. */
+  isWarm(driver: string): boolean {
+    return this.#sparesOf(driver).every((spare) => spare.loaded);
+  }
+
+  start(spec: HostSpec, generation: bigint, setup: DriverSetup, handle: ChannelHandle, faults: readonly ArmedFault[], events: HostEvents): DriverHost {
+    const spares = this.#sparesOf(spec.driver);
+    const at = Math.max(0, spares.findIndex((spare) => spare.loaded));
+    const host = spares.splice(at, 1)[0] ?? this.#make(spec);
+    host.start(generation, setup, handle, this.recorder(spec.driver), faults, {
+      // The next spare is made once this generation is up: making it earlier would slow the recovery down.
+      ready: () => { events.ready(); this.warm(spec); },
+      records: (records) => events.records(records),
+      log: (level, text) => events.log(level, text),
+      failed: (failure) => { events.failed(failure); this.warm(spec); },
+    });
+    return host;
+  }
+
+  /** The flight recorder that the driver's generations write to, one after the other. */
+  recorder(driver: string): FlightRecorder {
+    let recorder = this.#recorders.get(driver);
+    if (recorder === undefined) this.#recorders.set(driver, (recorder = FlightRecorder.create(this.#recorderSlots, () => this.#clock.nowMicros())));
+    return recorder;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.all([...this.#spares.values()].flat().map((spare) => spare.terminate()));
+    this.#spares.clear();
+    await Promise.all([...this.#pools.values()].map((pool) => pool.destroy()));
+    this.#pools.clear();
+  }
+
+  #sparesOf(driver: string): ThreadHost[] {
+    let spares = this.#spares.get(driver);
+    if (spares === undefined) this.#spares.set(driver, (spares = []));
+    return spares;
+  }
+
+  #make(spec: HostSpec): ThreadHost {
+    return new ThreadHost(spec, {
+      pool: this.#pool(spec), clock: this.#clock, watchdog: this.#watchdog, engine: spec.tier === "quickjs" ? quickJsModule() : undefined,
+    });
+  }
+
+  /** One pool for all drivers with the same thread limits. */
+  #pool(spec: HostSpec): Piscina {
+    const heapMb = spec.tier === "quickjs" ? hostHeapMb : Math.max(leastWorkerHeapMb, Math.ceil(spec.limits.memoryBytes / mebibyte));
+    const key = `${spec.tier} ${heapMb}`;
+    let pool = this.#pools.get(key);
+    if (pool === undefined) {
+      pool = new Piscina({
+        filename: threadEntry("host/host-thread"), minThreads: 0, maxThreads, idleTimeout: idleTimeoutMs, concurrentTasksPerWorker: 1, atomics: "disabled",
+        resourceLimits: { maxOldGenerationSizeMb: heapMb, maxYoungGenerationSizeMb: youngGenerationMb, stackSizeMb: threadStackMb },
+      });
+      this.#pools.set(key, pool);
+    }
+    return pool;
+  }
+}

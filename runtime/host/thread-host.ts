@@ -1,0 +1,202 @@
+/** One generation in a thread of its own, seen from the control plane; and the warm spare it is made from. */
+import { MessageChannel, type MessagePort } from "node:worker_threads";
+import type { Piscina } from "piscina";
+import type { FaultPoint } from "../api/bridge.ts";
+import type { Clock } from "../api/clock.ts";
+import { errorText } from "../api/errors.ts";
+import type { Failure } from "../api/failure.ts";
+import type { DriverSetup } from "../api/grants.ts";
+import { type MessageRecord, RecordKind, putRecord, readRecords, recordBytes } from "../api/records.ts";
+import { wakeHost } from "../bus/channel.ts";
+import type { ChannelHandle } from "../bus/channel-port.ts";
+import type { FlightRecorder } from "../trace/flight-recorder.ts";
+import type { ArmedFault, DriverHost, HostEvents, HostSpec } from "./driver-host.ts";
+import { MessageRing, createMessageRing } from "./message-ring.ts";
+import { sourceStack } from "./source-position.ts";
+import { type FromHost, type HostTask, type ToHost, hostStatusBytes } from "./thread-messages.ts";
+import type { Watchdog } from "./watchdog.ts";
+
+/** A thread that is well leaves within this; one that does not is terminated. */
+const leaveMs = 20;
+
+/** Terminating a thread takes about 3 ms, in the middle of a builtin too; one that takes longer is left behind. */
+const terminateMs = 2_000;
+
+export interface ThreadParts {
+  readonly pool: Piscina;
+  readonly clock: Clock;
+  readonly watchdog: Watchdog;
+  /** Compiled engine code for the thread; a WebAssembly.Module. */
+  readonly engine: object | undefined;
+}
+
+type State = "loading" | "loaded" | "serving" | "finished";
+
+/** A task of the pool: first a spare that loads and waits, then the host of one generation. */
+export class ThreadHost implements DriverHost {
+  readonly #spec: HostSpec;
+  readonly #parts: ThreadParts;
+  readonly #control: MessagePort;
+  readonly #abort = new AbortController();
+  readonly #status = new SharedArrayBuffer(hostStatusBytes);
+  readonly #ended: Promise<void>;
+  #state: State = "loading";
+  #loadFailure: Failure | undefined;
+  #generation = 0n;
+  #events: HostEvents | undefined;
+  #toDriver: MessageRing | undefined;
+  #fromDriver: MessageRing | undefined;
+  #channel: Int32Array | undefined;
+  #unwatch: () => void = () => undefined;
+
+  constructor(spec: HostSpec, parts: ThreadParts) {
+    this.#spec = spec;
+    this.#parts = parts;
+    const { port1, port2 } = new MessageChannel();
+    this.#control = port1;
+    port1.on("message", (message: FromHost) => this.#receive(message));
+    const task: HostTask = {
+      tier: spec.tier, bundle: spec.bundle, limits: spec.limits, control: port2, status: this.#status, engine: parts.engine,
+    };
+    this.#unwatch = parts.watchdog.watch({
+      // A bundle's top-level code runs once and cold: it gets as long as init.
+      status: this.#status, hangMs: () => (this.#state === "serving" ? spec.limits.hangMs : spec.limits.initMs), hung: (afterMs) => this.#hung(afterMs),
+    });
+    this.#ended = parts.pool.run(task, { transferList: [port2], signal: this.#abort.signal }).then(
+      () => this.#exited("the thread ended"),
+      (error: unknown) => this.#exited(errorText(error), (error as NodeJS.ErrnoException).code),
+    );
+  }
+
+  get generation(): bigint {
+    return this.#generation;
+  }
+
+  /** Whether a start would be served by this spare. */
+  get usable(): boolean {
+    return this.#state === "loading" || this.#state === "loaded";
+  }
+
+  get loaded(): boolean {
+    return this.#state === "loaded";
+  }
+
+  /** Turns the spare into the host of a generation; a load that failed is reported as this generation's failure. */
+  start(generation: bigint, setup: DriverSetup, handle: ChannelHandle, recorder: FlightRecorder, faults: readonly ArmedFault[], events: HostEvents): void {
+    this.#generation = generation;
+    this.#events = events;
+    if (this.#loadFailure !== undefined) {
+      const failure = this.#loadFailure;
+      setImmediate(() => this.#fail(failure));
+      return;
+    }
+    this.#state = "serving";
+    const toDriver = createMessageRing();
+    const fromDriver = createMessageRing();
+    this.#toDriver = new MessageRing(toDriver);
+    this.#fromDriver = new MessageRing(fromDriver);
+    this.#channel = new Int32Array(handle.channel);
+    this.#post({ type: "start", setup, handle, toDriver, fromDriver, recorder: recorder.buffer, faults });
+    void this.#pump(this.#fromDriver);
+  }
+
+  send(kind: number, id: number, tag: number, payload: Uint8Array): boolean {
+    if (this.#state !== "serving" || this.#toDriver === undefined || this.#channel === undefined) return false;
+    const record = new Uint8Array(recordBytes(payload.length));
+    putRecord(record, 0, kind, id, tag, payload);
+    if (!this.#toDriver.put(record)) return false;
+    wakeHost(this.#channel);
+    return true;
+  }
+
+  inject(where: FaultPoint, code: string): void {
+    this.#post({ type: "inject", where, code });
+  }
+
+  async terminate(): Promise<void> {
+    this.#finish();
+    let cancel = (): void => undefined;
+    const timeout = (ms: number): Promise<void> => new Promise((resolve) => { cancel = this.#parts.clock.setTimer(ms * 1000, resolve); });
+    if (this.#spec.tier === "quickjs" && !this.#abort.signal.aborted) {
+      this.#post({ type: "stop" });
+      await Promise.race([this.#ended, timeout(leaveMs)]);
+      cancel();
+    }
+    // What ran in the worker tier shares its thread with what it may have changed: such a thread is never used again.
+    this.#abort.abort();
+    await Promise.race([this.#ended, timeout(terminateMs)]);
+    cancel();
+    this.#control.close();
+  }
+
+  async #pump(ring: MessageRing): Promise<void> {
+    while (this.#state === "serving") {
+      await ring.waitAsync();
+      this.#drain();
+    }
+  }
+
+  #drain(): void {
+    if (this.#state !== "serving") return;
+    const bytes = this.#fromDriver?.take();
+    if (bytes?.length === 0) return;
+    const framed = bytes === undefined ? { ok: false as const, reason: "the message ring was tampered with" } : readRecords(bytes);
+    if (framed.ok) deliver(framed.records, this.#events);
+    else this.#fail({ kind: "protocol-violation", message: `malformed message: ${framed.reason}` });
+  }
+
+  #receive(message: FromHost): void {
+    if (this.#state === "finished") return;
+    if (message.type === "loaded") {
+      if (this.#state === "loading") this.#state = "loaded";
+    } else if (message.type === "load-failed") this.#refuse(message.failure);
+    else if (message.type === "log") this.#events?.log(message.level, message.text);
+    else {
+      this.#drain();
+      this.#fail(message.failure);
+    }
+  }
+
+  #hung(afterMs: number): void {
+    this.#abort.abort();
+    this.#refuse({ kind: "hang", message: `did not come back from a turn for ${afterMs} ms (limit ${this.#spec.limits.hangMs} ms)` });
+  }
+
+  #exited(reason: string, code?: string): void {
+    this.#unwatch();
+    if (this.#state === "finished") return;
+    const memory = code === "ERR_WORKER_OUT_OF_MEMORY";
+    const message = memory ? `ran out of its memory limit of ${this.#spec.limits.memoryBytes} bytes` : `the sandbox's thread ended: ${reason}`;
+    this.#refuse({ kind: memory ? "memory" : "exit", message });
+  }
+
+  /** Fails the generation, or keeps the failure for the start that will ask for it. */
+  #refuse(failure: Failure): void {
+    if (this.#events === undefined) this.#loadFailure ??= failure;
+    else this.#fail(failure);
+  }
+
+  #fail(failure: Failure): void {
+    if (this.#state === "finished") return;
+    this.#finish();
+    const stack = failure.stack === undefined ? undefined : sourceStack(failure.stack, this.#spec.bundle);
+    this.#events?.failed({ ...failure, ...(stack !== undefined && { stack }) });
+  }
+
+  #finish(): void {
+    this.#state = "finished";
+    this.#unwatch();
+    this.#fromDriver?.notify();
+  }
+
+  #post(message: ToHost): void {
+    this.#control.postMessage(message);
+  }
+}
+
+/** Hands on what a driver sent; "ready" is for the supervisor, the rest for the shadow. */
+export function deliver(records: readonly MessageRecord[], events: HostEvents | undefined): void {
+  if (records.some((record) => record.kind === RecordKind.ready)) events?.ready();
+  const messages = records.filter((record) => record.kind !== RecordKind.ready);
+  if (messages.length > 0) events?.records(messages);
+}

@@ -1,0 +1,240 @@
+/** The quickjs tier: untrusted JavaScript in an engine of its own inside WebAssembly, with limits on memory, stack and time. */
+import type { QuickJSHandle } from "quickjs-emscripten";
+import { type FaultPoint, mailboxBytes } from "../../api/bridge.ts";
+import { RecordKind, putRecord, recordHeaderBytes } from "../../api/records.ts";
+import { GuestCalls, exceptionFailure, maxMessageChars, maxNameChars, maxStackChars, phaseOf } from "../guest-calls.ts";
+import { GuestLoadError, type LoadedSandbox, type Sandbox, type SandboxCalls, type SandboxLimits, type SandboxTier } from "../sandbox.ts";
+import { type CallPath, adopt, bindCalls } from "./bind-calls.ts";
+import { type Engine, GuestMemoryFull, createEngine, quickJsModule } from "./engine.ts";
+import { type WasmModule, wasm } from "./web-assembly.ts";
+import { preludeCalls, preludeSource } from "./prelude.ts";
+
+export interface QuickJsOptions {
+  /** The engine's code, compiled elsewhere (see quickJsModule); compiled once per thread when absent. */
+  readonly module?: WasmModule;
+  /** Which way bridge calls take; the fast one when it works, when absent. */
+  readonly callPath?: CallPath;
+  /**
+   * Limits a turn by the number of interrupt checks (one per about 10,000 loop iterations or calls) instead of by time:
+   * a run then does not depend on the speed of the machine. For deterministic worlds.
+   */
+  readonly turnInterrupts?: number;
+}
+
+/** A sandbox of this tier, with what only this tier can tell. */
+export interface QuickJsSandbox extends Sandbox {
+  readonly callPath: CallPath;
+}
+
+/** Promise jobs run between two looks at the clock: jobs that call only builtins are not interrupted by the engine. */
+const jobsPerCheck = 64;
+/** A bundle's top-level code may take this many turns' time: it runs once, and cold. */
+const loadTurns = 10;
+
+export function createQuickJsTier(options: QuickJsOptions = {}): SandboxTier {
+  return {
+    name: "quickjs",
+    load: async (bundle, name, limits) => {
+      const guest = await QuickJsGuest.create(limits, options);
+      guest.load(bundle, name);
+      return guest;
+    },
+  };
+}
+
+class QuickJsGuest implements LoadedSandbox, QuickJsSandbox {
+  readonly tier = "quickjs";
+  readonly callPath: CallPath;
+  readonly #limits: SandboxLimits;
+  readonly #engine: Engine;
+  readonly #calls: GuestCalls;
+  readonly #budget: TurnBudget;
+  readonly #bridge: QuickJSHandle;
+  readonly #inboxPointer: number;
+  #stack: QuickJSHandle | undefined;
+  #dispatch: QuickJSHandle | undefined;
+  #running = false;
+
+  static async create(limits: SandboxLimits, options: QuickJsOptions): Promise<QuickJsGuest> {
+    let now = (): number => 0;
+    const engine = await createEngine(limits, options.module ?? quickJsModule(), () => now());
+    const guest = new QuickJsGuest(limits, engine, options);
+    now = () => guest.#calls.dateMillis();
+    return guest;
+  }
+
+  constructor(limits: SandboxLimits, engine: Engine, options: QuickJsOptions) {
+    this.#limits = limits;
+    this.#engine = engine;
+    this.#inboxPointer = engine.raw.module._malloc(mailboxBytes);
+    const outboxPointer = engine.raw.module._malloc(mailboxBytes);
+    // A fresh view each time: the memory's buffer is another one after it has grown.
+    this.#calls = new GuestCalls(
+      (length) => new Uint8Array(engine.memory.buffer, outboxPointer, length).slice(),
+      () => this.#guestStack(),
+    );
+    this.#budget = new TurnBudget(this.#calls, options.turnInterrupts);
+    engine.runtime.setInterruptHandler(() => this.#budget.exhausted());
+    const { bound, path } = bindCalls(engine, this.#calls, options.callPath);
+    this.callPath = path;
+    const { context } = engine;
+    const mailbox = (pointer: number): QuickJSHandle =>
+      adopt(context, engine.raw.ffi.QTS_NewArrayBuffer(engine.raw.contextPointer, pointer, mailboxBytes));
+    const make = context.evalCode(preludeSource, "airlock:prelude", { type: "global" }).unwrap();
+    const pair = context.callFunction(make, context.undefined, [
+      ...preludeCalls.map((name) => bound[name]!), mailbox(this.#inboxPointer), mailbox(outboxPointer),
+    ]).unwrap();
+    // These handles are never disposed: with them the mailboxes live as long as the engine.
+    this.#bridge = context.getProp(pair, 0);
+    this.#stack = context.getProp(pair, 1);
+  }
+
+  /** Evaluates the bundle and hands it the bridge, so that a spare waits for nothing but records. */
+  load(bundle: string, name: string): void {
+    const { context } = this.#engine;
+    this.#run(this.#limits.turnMs * loadTurns, () => {
+      const entry = this.#take(context.evalCode(bundle, name, { type: "global" }));
+      if (entry === undefined) return;
+      if (context.typeof(entry) !== "function") {
+        this.#calls.failed("load", "BundleInvalid", `${name}: the value of the bundle is not a driver entry`, "");
+        return;
+      }
+      this.#dispatch = this.#take(context.callFunction(entry, context.undefined, this.#bridge));
+    });
+    if (this.#calls.failure !== undefined) throw new GuestLoadError(this.#calls.failure);
+    if (this.#dispatch === undefined || context.typeof(this.#dispatch) !== "function") {
+      throw new GuestLoadError(exceptionFailure("load", "BundleInvalid", `${name}: the driver entry returned no dispatch function`, ""));
+    }
+  }
+
+  start(calls: SandboxCalls): Sandbox {
+    this.#calls.start(calls);
+    return this;
+  }
+
+  turn(records: Uint8Array): void {
+    if (records.length > mailboxBytes) throw new RangeError(`a turn of ${records.length} bytes; the inbox has ${mailboxBytes}`);
+    if (this.#running) throw new Error("turn inside a turn: a bridge call must not run the guest again");
+    if (!this.#calls.live) return;
+    const { context, memory } = this.#engine;
+    new Uint8Array(memory.buffer, this.#inboxPointer, records.length).set(records);
+    this.#calls.phase = phaseOf(records);
+    this.#run(this.#limits.turnMs, () => {
+      context.newNumber(records.length).consume((length) =>
+        this.#take(context.callFunction(this.#dispatch!, context.undefined, length))?.dispose());
+    });
+    this.#calls.settle();
+  }
+
+  inject(where: FaultPoint, code: string): void {
+    if (!this.#calls.live) return;
+    this.#calls.offerFault(where, code);
+    const record = new Uint8Array(recordHeaderBytes);
+    putRecord(record, 0, RecordKind.fault, 0, 0, new Uint8Array(0));
+    this.turn(record);
+  }
+
+  memoryBytes(): number {
+    return this.#engine.memory.buffer.byteLength;
+  }
+
+  dispose(): void {
+    this.#calls.dispose();
+  }
+
+  /** Runs guest code and the jobs it leaves, within one budget; whatever ends it early is recorded. */
+  #run(limitMs: number, run: () => void): void {
+    this.#running = true;
+    this.#budget.start(limitMs);
+    try {
+      run();
+      const { runtime } = this.#engine;
+      while (this.#calls.live && runtime.hasPendingJob() && !this.#budget.exhausted()) {
+        const jobs = runtime.executePendingJobs(jobsPerCheck);
+        if (jobs.error !== undefined) this.#thrown(jobs.error);
+        this.#calls.phase = this.#calls.phase === "load" ? "load" : "job";
+      }
+    } catch (error) {
+      this.#escaped(error);
+    } finally {
+      this.#running = false;
+    }
+  }
+
+  /** The value of a result, or undefined after its exception was recorded. */
+  #take(result: { error?: undefined; value: QuickJSHandle } | { error: QuickJSHandle }): QuickJSHandle | undefined {
+    if (result.error === undefined) return result.value;
+    this.#thrown(result.error);
+    return undefined;
+  }
+
+  /** Records what left the guest. Its properties are read with the guest's getters, so only within the budget. */
+  #thrown(error: QuickJSHandle): void {
+    if (!this.#calls.live) return;
+    const { context } = this.#engine;
+    const isObject = context.typeof(error) === "object" && !context.eq(error, context.null);
+    const text = (key: string): string => {
+      const value = context.getProp(error, key);
+      return context.typeof(value) === "string" ? context.getString(value) : "";
+    };
+    if (isObject) {
+      const [name, message, stack] = [text("name"), text("message"), text("stack")];
+      this.#calls.failed(this.#calls.phase, name.slice(0, maxNameChars), message.slice(0, maxMessageChars), stack.slice(0, maxStackChars));
+      return;
+    }
+    if (context.eq(error, context.null) && this.#full()) this.#calls.limit("memory", "the guest's memory is full");
+    const type = context.typeof(error);
+    const message = type === "string" ? context.getString(error) : type === "number" ? String(context.getNumber(error)) : `a ${type}`;
+    this.#calls.failed(this.#calls.phase, "Error", `threw ${message}`, "");
+  }
+
+  /** Something reached the host through the engine: the engine is not touched again. */
+  #escaped(error: unknown): void {
+    if (error instanceof GuestMemoryFull) return this.#calls.limit("memory", "the guest's memory is full");
+    if (error instanceof RangeError) return this.#calls.limit("stack", "the guest overflowed the stack of its thread");
+    if (error instanceof wasm.RuntimeError) {
+      return this.#full() ? this.#calls.limit("memory", "the guest's memory is full")
+        : this.#calls.failed(this.#calls.phase, "RuntimeError", `the engine trapped: ${error.message}`, "");
+    }
+    // A getter that throws while its error is read, and whatever else the library makes of a hostile guest.
+    this.#calls.failed(this.#calls.phase, "Error", error instanceof Error ? error.message : String(error), "");
+  }
+
+  /** The engine throws null when not even an error object fits. */
+  #full(): boolean {
+    return this.#engine.memory.buffer.byteLength >= this.#limits.memoryBytes / 2;
+  }
+
+  #guestStack(): string {
+    const { context } = this.#engine;
+    const result = context.callFunction(this.#stack!, context.undefined);
+    if (result.error !== undefined) return "";
+    return result.value.consume((value) => (context.typeof(value) === "string" ? context.getString(value) : ""));
+  }
+}
+
+/** How much longer a turn may run: by the clock, or by the engine's interrupt checks. */
+class TurnBudget {
+  readonly #calls: GuestCalls;
+  readonly #limit: number | undefined;
+  #deadlineMs = 0;
+  #checks = 0;
+
+  constructor(calls: GuestCalls, limit: number | undefined) {
+    this.#calls = calls;
+    this.#limit = limit;
+  }
+
+  start(limitMs: number): void {
+    this.#deadlineMs = performance.now() + limitMs;
+    this.#checks = 0;
+  }
+
+  /** Whether the guest has to stop now; it cannot catch that. Also true once it has failed. */
+  exhausted(): boolean {
+    if (!this.#calls.live) return true;
+    const over = this.#limit === undefined ? performance.now() > this.#deadlineMs : ++this.#checks > this.#limit;
+    if (over) this.#calls.limit("turn-limit", this.#limit === undefined ? "the turn took longer than its limit" : "the turn took more steps than its limit");
+    return over;
+  }
+}

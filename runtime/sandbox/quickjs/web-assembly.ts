@@ -1,0 +1,22 @@
+/** The part of the WebAssembly API the engine uses, typed: Node has it, its type package (without the DOM's) does not. */
+
+export type WasmModule = WebAssembly.Module;
+export type WasmImports = Record<string, Record<string, unknown>>;
+
+export interface WasmMemory {
+  /** Another one after each growth; the old one is detached. */
+  readonly buffer: ArrayBuffer;
+}
+
+export interface WasmInstance {
+  readonly exports: Record<string, unknown>;
+}
+
+interface WasmApi {
+  readonly Module: new (bytes: Uint8Array) => WasmModule;
+  readonly Memory: new (limits: { initial: number; maximum: number }) => WasmMemory;
+  readonly RuntimeError: new (message: string) => Error;
+  instantiate(module: WasmModule, imports: WasmImports): Promise<WasmInstance>;
+}
+
+export const wasm = (globalThis as unknown as { WebAssembly: WasmApi }).WebAssembly;

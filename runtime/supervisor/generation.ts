@@ -1,0 +1,269 @@
+/** One generation of one driver, from its connection to the end of its host; everything it sends late is ignored. */
+import type { Clock } from "../api/clock.ts";
+import type { FaultPoint, LogLevel } from "../api/bridge.ts";
+import { errorText } from "../api/errors.ts";
+import type { Failure } from "../api/failure.ts";
+import type { MessageRecord } from "../api/records.ts";
+import type { BusReport } from "../bus/platform.ts";
+import type { Shadow } from "../classes/shadow.ts";
+import type { ArmedFault, DriverHost, HostEvents, HostFactory, HostSpec } from "../host/driver-host.ts";
+import { within } from "./deadline.ts";
+import { busFailure, type DriverBus, type DriverConnection } from "./driver-bus.ts";
+import { runTeardown, type StepReport, type TeardownStep } from "./teardown.ts";
+
+/** Time limits of the steps up. Init has its own in the host's limits. */
+export interface BringUpLimits {
+  readonly connectMs: number;
+  /** Replay of the configuration; a backstop, since each replayed operation has its class's deadline. */
+  readonly attachMs: number;
+  /** How long an ended host may take to confirm it; nothing waits for it but a stop. */
+  readonly terminateMs: number;
+}
+
+/** What a generation works with: the same for all of one driver. */
+export interface GenerationContext<Handle> {
+  readonly clock: Clock;
+  readonly spec: HostSpec;
+  readonly bus: DriverBus<Handle>;
+  readonly hosts: HostFactory<Handle>;
+  readonly shadow: Shadow;
+  readonly limits: BringUpLimits;
+  readonly teardown: readonly TeardownStep[];
+}
+
+/** What a generation tells its supervisor; after `finish` only `step`, `hostEnded` and `note`. */
+export interface GenerationEvents {
+  ready(): void;
+  passive(): void;
+  failed(failure: Failure): void;
+  hostStarted(): void;
+  hostEnded(inTime: boolean): void;
+  step(report: StepReport): void;
+  log(level: LogLevel, text: string): void;
+  note(text: string): void;
+}
+
+/** Events a driver may emit in init, before its shadow is attached; more is a flood. */
+const earlyRecordsMax = 64;
+
+type Phase = "connecting" | "initialising" | "attaching" | "passive";
+
+export class Generation<Handle> {
+  readonly number: bigint;
+  readonly #context: GenerationContext<Handle>;
+  readonly #events: GenerationEvents;
+  readonly #faults: readonly ArmedFault[];
+  readonly #early: MessageRecord[] = [];
+  #phase: Phase = "connecting";
+  #finished = false;
+  #gated = false;
+  #tornDown = false;
+  #connection: DriverConnection<Handle> | undefined;
+  #host: DriverHost | undefined;
+  #connected: Promise<void> = Promise.resolve();
+  #terminated: Promise<void> = Promise.resolve();
+  #cancelInitLimit: () => void = () => undefined;
+  #hurriedUp = false;
+  #hurry: () => void = () => undefined;
+  readonly #hurried: Promise<void>;
+
+  constructor(number: bigint, context: GenerationContext<Handle>, faults: readonly ArmedFault[], events: GenerationEvents) {
+    this.number = number;
+    this.#context = context;
+    this.#faults = faults;
+    this.#events = events;
+    this.#hurried = new Promise((resolve) => { this.#hurry = resolve; });
+  }
+
+  get finished(): boolean {
+    return this.#finished;
+  }
+
+  /** Whether the shadow is attached to this generation, so that it can speak about it. */
+  get attached(): boolean {
+    return !this.#finished && (this.#phase === "attaching" || this.#phase === "passive");
+  }
+
+  /** Settled when the host has confirmed its end or its limit has passed; right away when there was none. */
+  get terminated(): Promise<void> {
+    return this.#terminated;
+  }
+
+  /** Starts the way up: connect, host, init, attach. Each step's error or lateness is a failure. Call once. */
+  bringUp(): void {
+    // In a turn of its own: what the bus reports while it connects already finds the promise that a teardown waits for.
+    this.#connected = Promise.resolve().then(() => (this.#finished ? undefined : this.#connect()));
+  }
+
+  /** Arms a fault in the running host; false when there is none that has finished init. */
+  inject(where: FaultPoint, code: string): boolean {
+    if (!this.attached || this.#host === undefined) return false;
+    this.#host.inject(where, code);
+    return true;
+  }
+
+  /** Reports a failure of this generation. After `finish` it is not one any more. */
+  fail(failure: Failure): void {
+    if (!this.#finished) this.#events.failed(failure);
+  }
+
+  /** At once, in this call: nothing of this generation is taken any more and its capabilities are closed. Idempotent. */
+  finish(): void {
+    if (this.#finished) return;
+    const attached = this.attached;
+    this.#finished = true;
+    this.#cancelInitLimit();
+    if (attached) this.#guard("shadow.detach", () => this.#context.shadow.detach());
+    this.#gate();
+  }
+
+  /** After `finish`: the teardown steps, then the end of the host, which is not waited for. Never rejects. Call once. */
+  async teardown(failure: Failure | undefined): Promise<void> {
+    const { clock, spec, teardown } = this.#context;
+    // A connection that is still being made would open its capabilities after the teardown; bounded by connectMs.
+    await Promise.race([this.#connected, this.#hurried]);
+    const context = { driver: spec.driver, generation: this.number, failure, connection: this.#connection };
+    await runTeardown(clock, teardown, context, this.#hurried, (report) => this.#events.step(report));
+    this.#tornDown = true;
+    this.#terminate();
+    if (this.#hurriedUp && this.#connection !== undefined) this.#close(this.#connection);
+    // Only when its gate is known to be closed may a host live on beside its successor.
+    if (this.#connection !== undefined && !this.#gated) await this.#terminated;
+  }
+
+  /** Cuts the teardown short: the step in progress is not waited for, the rest left out but for giving the grants back. */
+  hurry(): void {
+    this.#hurriedUp = true;
+    this.#hurry();
+  }
+
+  async #connect(): Promise<void> {
+    const { clock, bus, limits } = this.#context;
+    const report = (seen: BusReport): void => this.fail(busFailure(seen));
+    const outcome = await within(clock, limits.connectMs, () => bus.connect(this.number, report), (late) => this.#discard(late));
+    if (outcome.kind !== "done") {
+      this.fail({ kind: "start", message: outcome.kind === "timeout"
+        ? `no connection to the device within ${limits.connectMs} ms` : `no connection to the device: ${errorText(outcome.error)}` });
+      return;
+    }
+    if (this.#tornDown) return this.#discard(outcome.value);
+    this.#connection = outcome.value;
+    if (this.#finished) this.#gate();
+    else this.#startHost(outcome.value);
+  }
+
+  #startHost(connection: DriverConnection<Handle>): void {
+    const { clock, spec, hosts } = this.#context;
+    this.#phase = "initialising";
+    try {
+      this.#host = hosts.start(spec, this.number, connection.setup, connection.handle, this.#faults, this.#hostEvents());
+    } catch (error) {
+      this.fail({ kind: "start", message: `the host did not start: ${errorText(error)}` });
+      return;
+    }
+    this.#events.hostStarted();
+    const { initMs } = spec.limits;
+    this.#cancelInitLimit = clock.setTimer(initMs * 1000, () => {
+      this.fail({ kind: "deadline", phase: "init", message: `init did not finish within ${initMs} ms` });
+    });
+  }
+
+  #hostEvents(): HostEvents {
+    return {
+      ready: () => {
+        if (this.#finished || this.#phase !== "initialising") return;
+        this.#cancelInitLimit();
+        this.#phase = "attaching";
+        this.#events.ready();
+        // The supervisor's listeners may have ended this generation meanwhile.
+        if (!this.#finished) void this.#attach();
+      },
+      records: (records) => this.#receive(records),
+      log: (level, text) => { if (!this.#finished) this.#events.log(level, text); },
+      failed: (failure) => this.fail(failure),
+    };
+  }
+
+  async #attach(): Promise<void> {
+    const { clock, shadow, limits } = this.#context;
+    const host = this.#host!;
+    const port = {
+      send: (kind: number, id: number, tag: number, payload: Uint8Array): boolean => !this.#finished && host.send(kind, id, tag, payload),
+    };
+    const attaching = within(clock, limits.attachMs, () => shadow.attach(port));
+    this.#receive(this.#early.splice(0));
+    const outcome = await attaching;
+    if (this.#finished) return;
+    if (outcome.kind === "timeout") return this.fail({ kind: "deadline", message: `its configuration was not replayed within ${limits.attachMs} ms` });
+    if (outcome.kind === "failed") return this.fail({ kind: "start", message: `the shadow did not attach: ${errorText(outcome.error)}` });
+    if (!outcome.value) return this.fail({ kind: "start", message: "the shadow let go of it while attaching" });
+    this.#phase = "passive";
+    this.#events.passive();
+  }
+
+  #receive(records: readonly MessageRecord[]): void {
+    for (const record of records) {
+      if (this.#finished) return;
+      if (this.attached) this.#deliver(record);
+      else if (this.#early.length < earlyRecordsMax) this.#early.push(record);
+      else this.fail({ kind: "message-flood", phase: "init", message: `more than ${earlyRecordsMax} messages before init has finished` });
+    }
+  }
+
+  #deliver(record: MessageRecord): void {
+    let wrong: string | undefined;
+    try {
+      wrong = this.#context.shadow.receive(record);
+    } catch (error) {
+      wrong = `it could not be taken: ${errorText(error)}`;
+    }
+    if (wrong !== undefined) this.fail({ kind: "protocol-violation", message: wrong });
+  }
+
+  #gate(): void {
+    const connection = this.#connection;
+    if (connection === undefined) return;
+    const beginMicros = this.#context.clock.nowMicros();
+    this.#gated = this.#guard("gate", () => connection.gate());
+    this.#events.step({ step: "gate", outcome: this.#gated ? "done" : "failed", micros: this.#context.clock.nowMicros() - beginMicros });
+  }
+
+  #terminate(): void {
+    const host = this.#host;
+    if (host === undefined) return;
+    const { clock, limits } = this.#context;
+    const beginMicros = clock.nowMicros();
+    const terminate = async (): Promise<void> => {
+      const outcome = await within(clock, limits.terminateMs, () => host.terminate());
+      this.#events.step({ step: "terminate", outcome: outcome.kind, micros: clock.nowMicros() - beginMicros });
+      this.#events.hostEnded(outcome.kind === "done");
+    };
+    this.#terminated = terminate();
+  }
+
+  /** A connection that came too late: never used, so there is nothing to quiesce. */
+  #discard(connection: DriverConnection<Handle>): void {
+    this.#guard("gate", () => connection.gate());
+    this.#close(connection);
+  }
+
+  /** Gives the grants back without waiting for it. */
+  #close(connection: DriverConnection<Handle>): void {
+    const close = async (): Promise<void> => {
+      const outcome = await within(this.#context.clock, this.#context.limits.connectMs, () => connection.close());
+      if (outcome.kind !== "done") this.#events.note(`generation ${this.number}: its connection was not closed (${outcome.kind})`);
+    };
+    void close();
+  }
+
+  /** Calls into another part; an error there is noted and must not keep the teardown from going on. */
+  #guard(what: string, call: () => void): boolean {
+    try {
+      call();
+      return true;
+    } catch (error) {
+      this.#events.note(`generation ${this.number}: ${what} failed: ${errorText(error)}`);
+      return false;
+    }
+  }
+}

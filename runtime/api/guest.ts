@@ -7,12 +7,17 @@ import { type MessageRecord, RecordKind, putRecord, readRecords } from "./record
 
 type Operation = (args: unknown) => unknown;
 
+type Put = (kind: number, id: number, tag: number, payload: Uint8Array) => void;
+
 /** What injected fault code gets: the raw bridge, the record it replaces, and a way to send any record at all. */
 export interface FaultTools {
   readonly bridge: GuestBridge;
-  readonly record: MessageRecord | undefined;
-  put(kind: number, id: number, tag: number, payload: Uint8Array): void;
-  readonly kinds: typeof RecordKind;
+  readonly record: MessageRecord;
+  readonly put: Put;
+  /** Calls `tamper` with the driver's next reply instead of sending it. */
+  intercept(tamper: Put): void;
+  /** Arms this fault once more at its point. */
+  again(): void;
 }
 
 /** Serves one driver over a bridge; the value of every bundle. */
@@ -30,6 +35,7 @@ class Guest {
   readonly #waiters = new Map<number, ((line: number) => void)[]>();
   readonly #timers = new Map<number, () => unknown>();
   readonly #faults = new Map<FaultPoint, (tools: FaultTools) => unknown>();
+  #tamper: Put | undefined;
   #operations: DriverOperations<DriverDefinition["contract"]> | undefined;
   #used = 0;
   #dispatching = false;
@@ -92,7 +98,7 @@ class Guest {
     const reply = isThenable(result) ? await result : result;
     const reason = operation.reply.check(reply);
     if (reason !== undefined) throw new AirlockError("ProtocolViolation", `${operation.name} answered with a value whose ${reason}`);
-    this.#put(RecordKind.reply, record.id, record.tag, operation.reply.encode(reply as never));
+    this.#reply(record.id, record.tag, operation.reply.encode(reply as never));
   }
 
   #interrupt(line: number): unknown {
@@ -113,7 +119,7 @@ class Guest {
   #arm(record: MessageRecord): unknown {
     const { where, code } = JSON.parse(this.#bridge.fault()) as { where: FaultPoint; code: string };
     const fault = (0, eval)(`(${code})`) as (tools: FaultTools) => unknown;
-    if (where === "now") return fault(this.#faultTools(record));
+    if (where === "now") return fault(this.#faultTools(where, fault, record));
     this.#faults.set(where, fault);
     return undefined;
   }
@@ -123,11 +129,20 @@ class Guest {
     const fault = this.#faults.get(where);
     if (fault === undefined) return undefined;
     this.#faults.delete(where);
-    return fault(this.#faultTools(record)) ?? true;
+    return fault(this.#faultTools(where, fault, record)) ?? true;
   }
 
-  #faultTools(record: MessageRecord): FaultTools {
-    return { bridge: this.#bridge, record, kinds: RecordKind, put: (kind, id, tag, payload) => this.#put(kind, id, tag, payload) };
+  #faultTools(where: FaultPoint, fault: (tools: FaultTools) => unknown, record: MessageRecord): FaultTools {
+    return {
+      bridge: this.#bridge, record, put: (kind, id, tag, payload) => this.#put(kind, id, tag, payload),
+      intercept: (tamper) => { this.#tamper = tamper; }, again: () => { this.#faults.set(where, fault); },
+    };
+  }
+
+  #reply(id: number, tag: number, payload: Uint8Array): void {
+    const tamper = this.#tamper;
+    this.#tamper = undefined;
+    (tamper ?? ((...record) => this.#put(...record)))(RecordKind.reply, id, tag, payload);
   }
 
   #put(kind: number, id: number, tag: number, payload: Uint8Array): void {

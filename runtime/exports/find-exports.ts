@@ -6,10 +6,12 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { AirlockError } from "../api/errors.ts";
 import type { ExportDefinition } from "./export.ts";
 
+const thisFile = fileURLToPath(import.meta.url);
+
 /** All exports by type, in the order of their names. Each folder with an `export` file is one. */
-export async function findExports(directory: string = path.dirname(fileURLToPath(import.meta.url))): Promise<ReadonlyMap<string, ExportDefinition>> {
+export async function findExports(directory: string = path.dirname(thisFile)): Promise<ReadonlyMap<string, ExportDefinition>> {
   // Built files sit beside built files, sources beside sources.
-  const file = `export${path.extname(fileURLToPath(import.meta.url))}`;
+  const file = `export${path.extname(thisFile)}`;
   const found = new Map<string, ExportDefinition>();
   const entries = await readdir(directory, { withFileTypes: true });
   const types = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
@@ -26,5 +28,6 @@ export async function findExports(directory: string = path.dirname(fileURLToPath
 }
 
 function isDefinition(value: Partial<ExportDefinition> | undefined): value is ExportDefinition {
-  return typeof value?.type === "string" && typeof value.class === "string" && typeof value.start === "function" && typeof value.options?.parse === "function";
+  return typeof value?.type === "string" && typeof value.class === "string"
+    && typeof value.start === "function" && typeof value.options?.parse === "function";
 }

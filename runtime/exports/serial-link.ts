@@ -1,12 +1,14 @@
 /** The inner end of every serial export: keeps a port open, moves bytes with backpressure, opens another port when one fails. */
 import { AirlockError, errorText, isAirlockError } from "../api/errors.ts";
-import type { SerialOptions, SerialPort } from "../classes/serial/port.ts";
+import type { SerialNotice, SerialOptions, SerialPort } from "../classes/serial/port.ts";
 import type { ExportContext } from "./export.ts";
 
 /** Time between two attempts to open a port, so that a driver that is held costs next to nothing. */
 const reopenMicros = 500_000;
 /** How long bytes already accepted may hold up a change of line settings; then they go out at the new speed. */
 const drainMicros = 1_000_000;
+/** Losses are added up this long before they are logged: a device that talks to nobody loses bytes all the time. */
+const noticeMicros = 1_000_000;
 
 interface OpenPort {
   readonly port: SerialPort;
@@ -25,10 +27,15 @@ export class SerialLink {
   #current: OpenPort | undefined;
   #settings: SerialOptions | undefined;
   #closed = false;
+  /** Bytes lost, and bytes sent or not, since the log was last told. */
+  readonly #losses = { lost: 0, uncertain: 0 };
+  #cancelNotice: (() => void) | undefined;
+  /** Whether the log knows that no port can be had at present. */
+  #away = false;
   /** Settles when the port is closed for good, with the reason, or undefined after `close`. */
   readonly ended: Promise<AirlockError | undefined>;
 
-  private constructor(environment: Environment, first: SerialPort, receive: (bytes: Uint8Array) => Promise<void>) {
+  private constructor(environment: Environment, first: SerialPort | undefined, receive: (bytes: Uint8Array) => Promise<void>) {
     this.#environment = environment;
     this.#receive = receive;
     this.ended = this.#run(first);
@@ -36,10 +43,14 @@ export class SerialLink {
 
   /**
    * Opens the port. `receive` is called with what the device sends, one call at a time: what its promise holds back is
-   * held back from the device. @throws what `openSerial` rejects with
+   * held back from the device. A driver that is held is waited for. @throws what else `openSerial` rejects with
    */
   static async open(environment: Environment, receive: (bytes: Uint8Array) => Promise<void>): Promise<SerialLink> {
-    return new SerialLink(environment, await environment.openSerial(), receive);
+    const first = await environment.openSerial().catch((error: unknown) => {
+      if (isAirlockError(error, "DriverUnavailable")) return undefined;
+      throw error;
+    });
+    return new SerialLink(environment, first, receive);
   }
 
   /**
@@ -79,20 +90,24 @@ export class SerialLink {
     this.#notify();
     await this.#port?.close();
     await this.ended;
+    this.#cancelNotice?.();
+    this.#tellLosses();
   }
 
-  async #run(first: SerialPort): Promise<AirlockError | undefined> {
-    let port: SerialPort | undefined = first;
+  async #run(first: SerialPort | undefined): Promise<AirlockError | undefined> {
+    let port = first;
     while (!this.#closed) {
       try {
         port ??= await this.#environment.openSerial();
+        this.#away = false;
       } catch (error) {
         if (isAirlockError(error, "Closed")) {
           this.#closed = true;
           this.#notify();
           return error;
         }
-        this.#environment.log.debug(`the port does not open: ${errorText(error)}`);
+        if (!this.#away) this.#environment.log.warn(`the port does not open and is tried again: ${errorText(error)}`);
+        this.#away = true;
       }
       if (port !== undefined) await this.#serve(port);
       port = this.#port = undefined;
@@ -107,6 +122,7 @@ export class SerialLink {
     const open = { port, writer: port.writable.getWriter() };
     // The reader sees the same failure; without this the writer's would count as unhandled.
     open.writer.closed.catch(() => undefined);
+    const stopNotices = port.onNotice((notice) => this.#noticed(notice));
     if (this.#settings !== undefined) await this.#apply(port, this.#settings);
     if (!this.#closed) this.#current = open;
     this.#notify();
@@ -121,6 +137,7 @@ export class SerialLink {
       if (!this.#closed) this.#environment.log.warn(`the port failed and will be opened again: ${errorText(error)}`);
     }
     if (this.#current === open) this.#current = undefined;
+    stopNotices();
     await port.close().catch((error: unknown) => this.#environment.log.warn(`closing the port failed: ${errorText(error)}`));
   }
 
@@ -129,6 +146,21 @@ export class SerialLink {
     if (this.#current !== open) return;
     this.#current = undefined;
     open.port.close().catch(() => this.#environment.log.warn(`closing the port failed after: ${errorText(error)}`));
+  }
+
+  #noticed(notice: SerialNotice): void {
+    if (notice.kind === "restarted") this.#environment.log.info(`the driver was restarted, generation ${notice.generation}`);
+    if (notice.kind !== "lost" && notice.kind !== "uncertain") return;
+    this.#losses[notice.kind] += notice.bytes;
+    this.#cancelNotice ??= this.#environment.clock.setTimer(noticeMicros, () => this.#tellLosses());
+  }
+
+  #tellLosses(): void {
+    this.#cancelNotice = undefined;
+    const { lost, uncertain } = this.#losses;
+    this.#losses.lost = this.#losses.uncertain = 0;
+    if (lost > 0) this.#environment.log.warn(`at least ${lost} bytes from the device were lost`);
+    if (uncertain > 0) this.#environment.log.warn(`${uncertain} bytes to the device were with a driver that died: sent or not`);
   }
 
   async #apply(port: SerialPort, settings: SerialOptions): Promise<void> {

@@ -105,7 +105,10 @@ class InlineHost implements DriverHost {
       const stack = failure.stack === undefined ? undefined : sourceStack(failure.stack, spec.bundle);
       events.failed({ ...failure, ...(stack !== undefined && { stack }) });
     });
-    if (!("start" in loaded)) return void failed(loaded);
+    if (!("start" in loaded)) {
+      failed(loaded);
+      return;
+    }
     const instance = new DriverInstance(loaded, {
       setup, port: handle.port, clock: parts.clock, trace: parts.trace(spec.driver), limits: spec.limits,
       link: {

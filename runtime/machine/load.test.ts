@@ -2,11 +2,10 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { execFileSync } from "node:child_process";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { clockManifest, labText, MachineFiles, messages, noExtensions } from "../../test/fixtures/machine-files.ts";
-import { isAirlockError } from "../api/errors.ts";
 import { loadMachine, machineMostBytes } from "./load.ts";
 import { limitDefaults } from "./schema.ts";
 
@@ -63,45 +62,43 @@ describe("every mistake has its place and says what would be right", () => {
   const change = (from: string, to: string) => labText.replace(from, to);
   const tail = (text: string) => `${labText}${text}`;
   const cases: readonly [name: string, text: string, expected: string[]][] = [
-    ["unknown key", change("    device: rtc\n", "    devise: rtc\n"), [
-      '8:5: unknown key "devise" in drivers.clock; did you mean "device"?',
-      "8:5: drivers.clock names both a device and a match, or neither; write exactly one of device and match",
-    ].slice(0, 1)],
-    ["unknown key at the top", tail("exprots: {}\n"), ['14:1: unknown key "exprots"; did you mean "exports"?']],
+    ["unknown key", change("    device: rtc\n", "    devise: rtc\n"), ['9:5: unknown key "devise" in drivers.clock; did you mean "device"?']],
+    ["unknown key at the top", tail("exprots: {}\n"), ['15:1: unknown key "exprots"; did you mean "exports"?']],
     ["missing key", change("    grants: [cmos, tick]\n", ""), ['8:5: key "grants" is missing in drivers.clock; add it (windows and lines of the device it may touch; [] for none)']],
-    ["neither device nor match", change("    device: rtc\n", ""), ["8:5: drivers.clock ({\"package\":\"clock\",\"grants\":[\"cmos\",\"tick\"]}) names both a device and a match, or neither; write exactly one of device and match"]],
+    ["neither device nor match", change("    device: rtc\n", ""), ['7:3: driver "clock" has neither device nor match; write one of them']],
+    ["both device and match", change("device: rtc\n", "device: rtc\n    match: { compatible: mc146818 }\n"), ['7:3: driver "clock" has a device and a match; write one of them']],
     ["wrong type", change("grants: [cmos, tick]", "grants: cmos"), ['10:13: drivers.clock.grants is "cmos"; write a list such as [first, second], or [] for none']],
     ["empty value", change("grants: [cmos, tick]", "grants:"), ["10:12: drivers.clock.grants is empty; write a list such as [first, second], or [] for none"]],
     ["unknown platform", change("type: sim", "type: sym"), ['2:19: platform.type is "sym"; did you mean "sim"?']],
     ["a key of another platform", change("type: sim", "type: sim, machine: q35"), ['2:24: unknown key "machine" in platform; known: type, epoch']],
-    ["bad tier", change("device: rtc\n", "device: rtc\n    sandbox: quikjs\n"), ['9:14: drivers.clock.sandbox is "quikjs"; did you mean "quickjs"?']],
-    ["bad duration", change("device: rtc\n", "device: rtc\n    restart: { period: 10 }\n"), ["9:24: drivers.clock.restart.period (10) is not a duration; write a whole number and its unit in quotes or bare: 500us, 100ms, 10s, 2m"]],
-    ["duration out of range", change("device: rtc\n", "device: rtc\n    restart: { period: 1ms }\n"), ['9:24: drivers.clock.restart.period ("1ms") is out of range; write 10ms to 1440m']],
-    ["bad size", change("device: rtc\n", "device: rtc\n    limits: { memory: lots }\n"), ['9:23: drivers.clock.limits.memory ("lots") is not a size; write a whole number of bytes, or one with its unit: 64KiB, 16MiB, 1GiB']],
+    ["bad tier", change("device: rtc\n", "device: rtc\n    sandbox: quikjs\n"), ['10:14: drivers.clock.sandbox is "quikjs"; did you mean "quickjs"?']],
+    ["bad duration", change("device: rtc\n", "device: rtc\n    restart: { period: 10 }\n"), ["10:24: drivers.clock.restart.period (10) is not a duration; write a whole number and its unit in quotes or bare: 500us, 100ms, 10s, 2m"]],
+    ["duration out of range", change("device: rtc\n", "device: rtc\n    restart: { period: 1ms }\n"), ['10:24: drivers.clock.restart.period ("1ms") is out of range; write 10ms to 1440m']],
+    ["bad size", change("device: rtc\n", "device: rtc\n    limits: { memory: lots }\n"), ['10:23: drivers.clock.limits.memory ("lots") is not a size; write a whole number of bytes, or one with its unit: 64KiB, 16MiB, 1GiB']],
     ["bad name", change("  clock:", "  Clock:"), ['7:3: key "Clock" in drivers is not a name; write a lower-case letter, then letters, digits and "-", at most 48 characters']],
-    ["duplicate key", change("    device: rtc\n", "    device: rtc\n    device: com1\n"), ['9:5: key "device" appears twice; keep one']],
-    ["numeric key", tail("1: 2\n"), ["14:1: key is not a word; write a name"]],
-    ["port range past the end", change("base: 0x70, size: 2", "base: 0xffff, size: 2"), ["4:65: devices.rtc.ports.cmos.size (2) reaches past port 0xffff; write a smaller one"]],
-    ["one name for two resources", change("irqs: { tick: 8 }", "irqs: { cmos: 8 }"), ['4:80: device "rtc" has "cmos" in ports and in irqs; give each resource its own name']],
-    ["line beyond QEMU's", change("type: sim", "type: qemu").replace("tick: 8", "tick: 24"), ["4:86: line 24 does not exist on QEMU's q35; write 0 to 23"]],
+    ["duplicate key", change("    device: rtc\n", "    device: rtc\n    device: com1\n"), ['10:5: key "device" appears twice; keep one']],
+    ["numeric key", tail("1: 2\n"), ["15:1: key is not a word; write a name"]],
+    ["port range past the end", change("base: 0x70, size: 2", "base: 0xffff, size: 2"), ["4:71: devices.rtc.ports.cmos.size (2) reaches past port 0xffff; write a smaller one"]],
+    ["one name for two resources", change("irqs: { tick: 8 }", "irqs: { cmos: 8 }"), ['4:84: device "rtc" has "cmos" in ports and in irqs; give each resource its own name']],
+    ["line beyond QEMU's", change("type: sim", "type: qemu").replace("tick: 8", "tick: 24"), ["4:90: line 24 does not exist on QEMU's q35; write 0 to 23"]],
     ["missing package", change("package: clock", "package: clocks"), ['8:14: package "clocks" cannot be used: clocks/driver.json: driver manifest does not exist; check the path']],
-    ["unknown option", change("device: rtc\n", "device: rtc\n    options: { centurey: 50 }\n"), ['9:16: package "rtc-mc146818" has no option "centurey"; did you mean "century"?']],
-    ["wrong option", change("device: rtc\n", "device: rtc\n    options: { century: 3 }\n"), ['9:25: option "century" of driver "clock" is 3; write at least 14']],
-    ["wrong option type", change("device: rtc\n", "device: rtc\n    options: { century: yes }\n"), ['9:25: option "century" of driver "clock" is "yes"; write a number']],
-    ["unknown dependency", change("device: rtc\n", "device: rtc\n    dependsOn: [consol]\n"), ['9:17: driver "clock" depends on "consol", which does not exist; did you mean "console"?']],
-    ["dependency on itself", change("device: rtc\n", "device: rtc\n    dependsOn: [clock]\n"), ["9:17: drivers depend on each other in a circle (clock -> clock); remove one dependency"]],
-    ["names of Object.prototype", change("device: rtc\n", "device: rtc\n    dependsOn: [constructor]\n"), ['9:17: driver "clock" depends on "constructor", which does not exist; known: clock, console']],
-    ["nothing stricter", change("device: rtc\n", "device: rtc\n    restart: { escalate: { to: stricterTier } }\n"), ['9:32: driver "clock" already runs in the strictest tier; write hold or an alternative']],
-    ["alternative of another class", change("device: rtc\n", "device: rtc\n    restart: { escalate: { to: alternative, package: console } }\n"), ["9:54: the alternative is of class serial; name a package of class rtc"]],
-    ["alternative that misses", change("device: rtc\n", "device: rtc\n    restart: { escalate: { to: alternative } }\n"), ['9:26: key "package" is missing in drivers.clock.restart.escalate; add it (the other driver\'s package, relative to this file)']],
-    ["hang before the turn's end", change("device: rtc\n", "device: rtc\n    limits: { turn: 1s, hang: 500ms }\n"), ["9:31: is shorter than a turn may take; write at least 1s"]],
-    ["unknown export type", tail("exports: { tty: { type: ptty, driver: console } }\n"), ['14:25: export "tty" is of unknown type "ptty"; did you mean "pty"?']],
-    ["unknown export driver", tail("exports: { tty: { type: pty, driver: consol } }\n"), ['14:38: export "tty" names driver "consol", which does not exist; did you mean "console"?']],
-    ["export's own key", tail("exports: { tty: { type: pty, driver: console, lnk: x } }\n"), ['14:47: unknown key "lnk" in exports.tty; did you mean "link"?']],
-    ["export's missing key", tail("exports: { tty: { type: socket, driver: console } }\n"), ['14:17: key "path" is missing in exports.tty; add it']],
+    ["unknown option", change("device: rtc\n", "device: rtc\n    options: { centurey: 50 }\n"), ['10:16: package "rtc-mc146818" has no option "centurey"; did you mean "century"?']],
+    ["wrong option", change("device: rtc\n", "device: rtc\n    options: { century: 3 }\n"), ['10:25: option "century" of driver "clock" is 3; write at least 14']],
+    ["wrong option type", change("device: rtc\n", "device: rtc\n    options: { century: yes }\n"), ['10:25: option "century" of driver "clock" is "yes"; write a number']],
+    ["unknown dependency", change("device: rtc\n", "device: rtc\n    dependsOn: [consol]\n"), ['10:17: driver "clock" depends on "consol", which does not exist; did you mean "console"?']],
+    ["dependency on itself", change("device: rtc\n", "device: rtc\n    dependsOn: [clock]\n"), ["10:17: drivers depend on each other in a circle (clock -> clock); remove one dependency"]],
+    ["names of Object.prototype", change("device: rtc\n", "device: rtc\n    dependsOn: [constructor]\n"), ['10:17: driver "clock" depends on "constructor", which does not exist; known: clock, console']],
+    ["nothing stricter", change("device: rtc\n", "device: rtc\n    restart: { escalate: { to: stricterTier } }\n"), ['10:32: driver "clock" already runs in the strictest tier; write hold or an alternative']],
+    ["alternative of another class", change("device: rtc\n", "device: rtc\n    restart: { escalate: { to: alternative, package: console } }\n"), ["10:54: the alternative is of class serial; name a package of class rtc"]],
+    ["alternative that misses", change("device: rtc\n", "device: rtc\n    restart: { escalate: { to: alternative } }\n"), ['10:26: key "package" is missing in drivers.clock.restart.escalate; add it (the other driver\'s package, relative to this file)']],
+    ["hang before the turn's end", change("device: rtc\n", "device: rtc\n    limits: { turn: 1s, hang: 500ms }\n"), ["10:31: is shorter than a turn may take; write at least 1s"]],
+    ["unknown export type", tail("exports: { tty: { type: ptty, driver: console } }\n"), ['15:25: export "tty" is of unknown type "ptty"; did you mean "pty"?']],
+    ["unknown export driver", tail("exports: { tty: { type: pty, driver: consol } }\n"), ['15:38: export "tty" names driver "consol", which does not exist; did you mean "console"?']],
+    ["export's own key", tail("exports: { tty: { type: pty, driver: console, lnk: x } }\n"), ['15:47: unknown key "lnk" in exports.tty; did you mean "link"?']],
+    ["export's missing key", tail("exports: { tty: { type: socket, driver: console } }\n"), ['15:17: key "path" is missing in exports.tty; add it']],
     ["a list as file", "- 1\n", ["1:1: the file is [1]; write a map of keys and values, or {} for none"]],
     ["an empty file", "", ["1:1: the file is empty; write a map of keys and values, or {} for none"]],
-    ["two documents", tail("---\na: 1\n"), ["14:1: Source contains multiple documents; please use YAML.parseAllDocuments(); correct the YAML"]],
+    ["two documents", tail("---\na: 1\n"), ["15:1: Source contains multiple documents; please use YAML.parseAllDocuments(); correct the YAML"]],
     ["unknown tag", change("type: sim", "type: !js sim"), ["2:19: Unresolved tag: !js; correct the YAML"]],
     ["merge keys", change("platform: {", "platform: { <<: { a: 1 },"), ['2:13: unknown key "<<" in platform; known: type, epoch']],
   ];
@@ -115,9 +112,9 @@ describe("every mistake has its place and says what would be right", () => {
     files.package("clock", { ...clockManifest, quiesce: [{ do: "read", window: "cmoss", offset: 0, width: 8 }] });
     const lines = files.problems(labText.replace("device: com1\n", "device: com1\n    dependsOn: [clocks]\n    options: { fast: true }\n"));
     expect(lines).toEqual([
-      'machine.yaml:13:17: driver "console" depends on "clocks", which does not exist; did you mean "clock"?',
+      'machine.yaml:14:17: driver "console" depends on "clocks", which does not exist; did you mean "clock"?',
       expect.stringMatching(/^clock\/driver\.json:\d+:\d+: quiesce uses window "cmoss", which is not needed; did you mean "cmos"\?$/),
-      'machine.yaml:14:16: package "uart-16550" has no option "fast"; there is no option',
+      'machine.yaml:15:16: package "uart-16550" has no option "fast"; there is no option',
     ]);
   });
 
@@ -144,7 +141,7 @@ describe("every mistake has its place and says what would be right", () => {
   test("a circle of dependencies is named", () => {
     using files = new MachineFiles();
     const text = labText.replace("device: rtc\n", "device: rtc\n    dependsOn: [console]\n").replace("device: com1\n", "device: com1\n    dependsOn: [clock]\n");
-    expect(files.problems(text)).toEqual(["machine.yaml:14:17: drivers depend on each other in a circle (clock -> console -> clock); remove one dependency"]);
+    expect(files.problems(text)).toEqual(["machine.yaml:15:17: drivers depend on each other in a circle (clock -> console -> clock); remove one dependency"]);
   });
 });
 
@@ -189,12 +186,7 @@ describe("hostile files", () => {
     const cut = fc.tuple(fc.nat(labText.length), fc.nat(8), fc.string({ maxLength: 6, unit: "binary" })).map(([at, length, text]) => labText.slice(0, at) + text + labText.slice(at + length));
     fc.assert(
       fc.property(fc.oneof(cut, fc.array(line, { maxLength: 20 }).map((lines) => lines.join("\n")), fc.string({ maxLength: 200 })), (text) => {
-        try {
-          files.load(text);
-        } catch (error) {
-          if (!isAirlockError(error, "MachineFileInvalid")) throw error;
-          for (const one of error.message.split("\n")) expect(one).toMatch(/^\S+\.(?:yaml|json):\d+:\d+: .+; .+$|^\S+:\d+:\d+: .+\?$/);
-        }
+        for (const one of files.problems(text)) expect(one).toMatch(/^[^:]+\.(?:yaml|json):\d+:\d+: .+(?:; .+|\?)$/);
       }),
       { numRuns: 300 },
     );

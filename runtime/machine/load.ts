@@ -173,6 +173,9 @@ function loadDriver(loading: Loading, name: string, packages: Map<string, Loaded
   const entry = loading.file.drivers[name]!;
   const at: Path = ["drivers", name];
   const loaded = loadPackage(loading, entry.package, [...at, "package"], packages);
+  if ((entry.device === undefined) === (entry.match === undefined)) {
+    loading.fail(at, `driver "${name}" has ${entry.device === undefined ? "neither device nor match" : "a device and a match"}; write one of them`, "key");
+  }
   const { escalate } = entry.restart;
   const alternative = escalate.to === "alternative" ? loadPackage(loading, escalate.package, [...at, "restart", "escalate", "package"], packages) : undefined;
   if (escalate.to === "stricterTier" && entry.sandbox === "quickjs") {

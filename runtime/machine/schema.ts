@@ -21,9 +21,9 @@ export const limitDefaults = {
   /** Deep enough for recursive descent over any register map; QuickJS throws before its thread's own stack ends. */
   stackBytes: 256 * 2 ** 10,
   /** A turn that takes longer keeps a client waiting longer than a restart does. */
-  turnMs: 50,
+  turnMs: 40,
   /** Past the turn limit, so that what the sandbox can see itself is reported with the driver's own stack. */
-  hangMs: 80,
+  hangMs: 55,
   /** Devices that reset slowly (a disk spins up) get more in their machine file. */
   initMs: 1_000,
   /** A person reads logs; faster is a flood. */
@@ -137,9 +137,7 @@ const driver = z
     limits: limits.default({}),
     spares: count(0, 4).default(1).describe("Warm spare sandboxes"),
   })
-  .refine((one) => (one.device === undefined) !== (one.match === undefined), {
-    error: "names both a device and a match, or neither; write exactly one of device and match",
-  });
+  .describe("A driver and its rights");
 
 const exported = z.looseObject({ type: text.describe("The kind of export"), driver: name.describe("The driver that is exported") });
 

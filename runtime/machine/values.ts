@@ -47,7 +47,7 @@ export function duration(leastMs: number, mostMs: number): z.ZodType<number> {
 
 /** A size such as "16MiB" or a number of bytes within these bounds, read as bytes. */
 export function size(leastBytes: number, mostBytes: number): z.ZodType<number> {
-  return z.union([z.int(), z.string().regex(/^\d{1,12}(?:B|KiB|MiB|GiB)$/)], { error: sizeHelp }).transform((written, context) => {
+  return z.union([z.int(), z.string().regex(/^\d{1,12}(?:B|KiB|MiB|GiB)$/, { error: sizeHelp })], { error: sizeHelp }).transform((written, context) => {
     const [, count = "", unit = ""] = /^(\d+)(\w+)$/.exec(String(written)) ?? [];
     const bytes = typeof written === "number" ? written : Number(count) * (sizeUnits[unit] ?? Number.NaN);
     if (bytes >= leastBytes && bytes <= mostBytes) return bytes;

@@ -16,7 +16,8 @@ export async function findModel(compatible: readonly string[]): Promise<ModelDef
     if (model !== undefined) return model;
   }
   throw new AirlockError(
-    "NotFound", `no simulated model is compatible with ${compatible.join(", ") || "(nothing)"}; there are ${[...models.keys()].sort().join(", ")}`,
+    "NotFound",
+    `no simulated model is compatible with ${compatible.join(", ") || "(nothing)"}; there are ${[...models.keys()].sort().join(", ")}`,
     { compatible: compatible.join(",") },
   );
 }
@@ -45,5 +46,6 @@ async function readModels(folder: URL): Promise<ReadonlyMap<string, ModelDefinit
 function isModelDefinition(value: unknown): value is ModelDefinition {
   if (typeof value !== "object" || value === null) return false;
   const { compatible, create } = value as Partial<Record<"compatible" | "create", unknown>>;
-  return typeof create === "function" && Array.isArray(compatible) && compatible.length > 0 && compatible.every((name) => typeof name === "string");
+  if (typeof create !== "function" || !Array.isArray(compatible) || compatible.length === 0) return false;
+  return compatible.every((name) => typeof name === "string");
 }

@@ -36,7 +36,9 @@ class Uart16550 implements Model {
   #times: FrameTimes;
   #shownOutputs = 0;
   #pinHigh = false;
-  readonly #counters = { bytesReceived: 0, bytesTransmitted: 0, loopbackLostBytes: 0, breakLostBytes: 0, wireClearedBytes: 0, interrupts: 0 };
+  readonly #counters = {
+    bytesReceived: 0, bytesTransmitted: 0, loopbackLostBytes: 0, breakLostBytes: 0, wireClearedBytes: 0, interrupts: 0,
+  };
 
   constructor(description: DeviceDescription, environment: ModelEnvironment) {
     const { clock } = environment;

@@ -12,14 +12,14 @@ export interface DriverBus<Handle = unknown> {
   connect(generation: bigint, report: (report: BusReport) => void): Promise<DriverConnection<Handle>>;
 }
 
-/** One generation's live connection. The supervisor calls each method at most once, in the order written here, but for close. */
+/** One generation's live connection: a lease of the I/O manager with its setup. Called in the order written here. */
 export interface DriverConnection<Handle = unknown> {
   /** What the driver is told about its grants. */
   readonly setup: DriverSetup;
   /** What the driver host needs to open its port. */
   readonly handle: Handle;
-  /** Closes every capability at once, in this call. */
-  gate(): void;
+  /** Closes every capability at once, in this call. `reason` is for the ledger. */
+  gate(reason: string): void;
   /** Masks every line and resolves when no access of the driver is in progress any more. */
   mask(): Promise<void>;
   /** Brings the device to rest with its quiesce recipe. */
@@ -28,6 +28,8 @@ export interface DriverConnection<Handle = unknown> {
   forceAck(): Promise<void>;
   /** Gives the grants back: revocations in the ledger, shared memory freed. Idempotent. */
   close(): Promise<void>;
+  /** Gives the grants back without the platform, when `close` threw or exceeded its limit. Idempotent. */
+  abandon(reason: string): void;
 }
 
 /** The failure that a report of the hardware's side is. */

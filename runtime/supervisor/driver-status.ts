@@ -30,8 +30,10 @@ export interface DriverStatus {
   readonly reason: string | undefined;
   /** The driver it depends on that keeps it from running. */
   readonly blockedBy: string | undefined;
-  /** What the policy advises; only when it was held for its intensity. */
+  /** What the policy names; only when it was held for its intensity. */
   readonly escalation: Escalation | undefined;
+  /** It runs, or was held, as what it was escalated to. */
+  readonly escalated: boolean;
   readonly sinceMicros: number;
   readonly nextRestartAtMicros: number | undefined;
   readonly failures: Readonly<Partial<Record<FailureKind, number>>>;

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Failure } from "../api/failure.ts";
 import { controlStepMs } from "../bus/platform.ts";
+import { DriverSupervisor } from "./driver-supervisor.ts";
 import type { DriverStatus } from "./driver-status.ts";
 import type { RestartOptions } from "./restart-policy.ts";
 import { advance, limits, settle, TestWorld, type WorldOptions } from "./test-world.ts";
@@ -136,7 +137,8 @@ describe("teardown", () => {
     await advance(made.clock, 10 * ms);
     expect(made.supervisor.status).toMatchObject({ state: "running", generation: 3n });
     expect(Object.values(made.supervisor.status.skippedSteps)).toEqual([2]);
-    expect(made.notes).toHaveLength(2);
+    expect(made.notes).toHaveLength(call === "close" ? 4 : 2);
+    expect(steps(made).filter((step) => step.startsWith("abandon"))).toEqual(call === "close" ? ["abandon 1", "abandon 2"] : []);
     await finish(made);
   });
 
@@ -183,6 +185,18 @@ describe("teardown", () => {
   });
 });
 
+describe("while connecting", () => {
+  test("what the bus reports in the very call ends the generation after its connection has come and gone", async () => {
+    const made = world();
+    made.duringConnect = (report) => report({ kind: "irq-unacked", irq: "tick", afterMs: 5 });
+    made.supervisor.start();
+    await advance(made.clock, 10 * ms);
+    expect(steps(made).slice(0, 7)).toEqual(["connect 1", "gate 1", "mask 1", "quiesce 1", "forceAck 1", "close 1", "dump 1"]);
+    expect(made.supervisor.status).toMatchObject({ state: "running", generation: 2n, failures: { "irq-unacked": 1 } });
+    await finish(made);
+  });
+});
+
 describe("an old generation", () => {
   test("is not listened to", async () => {
     const made = await running();
@@ -217,6 +231,17 @@ describe("an old generation", () => {
   });
 });
 
+describe("before the first start", () => {
+  test("clients wait; a stop or hold tells them", async () => {
+    const made = world();
+    made.supervisor.setBlock({ by: "bus", state: "stopped", reason: "bus is stopped" });
+    expect(made.shadow.gaveUp).toEqual([]);
+    await made.supervisor.stop();
+    expect(made.shadow.gaveUp).toHaveLength(1);
+    await finish(made);
+  });
+});
+
 describe("commands", () => {
   test("stop is orderly: no dump, no failure, and clients are told", async () => {
     const made = await running();
@@ -229,6 +254,21 @@ describe("commands", () => {
     made.supervisor.start();
     await advance(made.clock, 10 * ms);
     expect(made.supervisor.status).toMatchObject({ state: "running", generation: 2n, restarts: 0 });
+    await finish(made);
+  });
+
+  test("stop leaves no timer behind, neither of init nor of a backoff", async () => {
+    const made = await running({ restart: { ...always, backoff: { initialMs: 1000, factor: 1, maxMs: 1000, decayMs: 1e6 } } });
+    made.supervisor.kill();
+    made.plan("init", "hang");
+    await advance(made.clock, 10 * ms);
+    expect(made.supervisor.status.state).toBe("starting");
+    made.supervisor.kill();
+    await advance(made.clock, 10 * ms);
+    expect(made.supervisor.status.state).toBe("backing-off");
+    void made.supervisor.stop();
+    await settle();
+    expect(made.clock.pending).toBe(0);
     await finish(made);
   });
 
@@ -352,6 +392,35 @@ describe("policies", () => {
     made.supervisor.setBlock(undefined);
     await advance(made.clock, second);
     expect(made.supervisor.status).toMatchObject({ state: "stopped", reason: "bus is stopped" });
+    await finish(made);
+  });
+});
+
+describe("escalation", () => {
+  test("runs the other form once the intensity is exceeded, holds when that exceeds it too, and release goes back", async () => {
+    const started: string[] = [];
+    const restart = { ...always, intensity: 1, escalation: "stricterTier" } as const;
+    const plain = world();
+    const { bus, hosts, spec } = plain.surroundings;
+    const watched = { ...hosts, start: (...call: Parameters<typeof hosts.start>) => { started.push(call[0].tier); return hosts.start(...call); } };
+    const made = Object.assign(plain, {
+      supervisor: new DriverSupervisor<bigint>({
+        clock: plain.clock, shadow: plain.shadow, trace: { record: () => undefined }, spec, restart, bus, hosts: watched, escalated: { spec: { ...spec, tier: "quickjs" }, bus },
+      }),
+    });
+    const fail = async (): Promise<void> => { made.supervisor.kill(); await advance(made.clock, 10 * ms); };
+    made.supervisor.start();
+    await advance(made.clock, 10 * ms);
+    await fail();
+    expect(made.supervisor.status.escalated).toBe(false);
+    await fail();
+    expect(made.supervisor.status).toMatchObject({ state: "running", escalated: true });
+    await fail();
+    expect(made.supervisor.status).toMatchObject({ state: "held", escalated: true, escalation: "stricterTier" });
+    made.supervisor.release();
+    await advance(made.clock, 10 * ms);
+    expect(made.supervisor.status).toMatchObject({ state: "running", escalated: false });
+    expect(started).toEqual(["worker", "worker", "quickjs", "worker"]);
     await finish(made);
   });
 });

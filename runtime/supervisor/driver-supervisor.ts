@@ -1,50 +1,20 @@
 /** The supervisor of one driver: brings generations up, tears them down when they fail, restarts or gives up by policy. */
 import type { Clock } from "../api/clock.ts";
-import type { FaultPoint, LogLevel } from "../api/bridge.ts";
+import type { FaultPoint } from "../api/bridge.ts";
 import { AirlockError, errorText } from "../api/errors.ts";
 import { type Failure, type FailureKind, failureKinds } from "../api/failure.ts";
-import { controlStepMs } from "../bus/platform.ts";
 import type { Shadow } from "../classes/shadow.ts";
-import type { ArmedFault, HostFactory, HostSpec } from "../host/driver-host.ts";
-import { lifecycleSteps, type LifecycleStep, TraceKind, type TraceSink } from "../trace/entry.ts";
+import type { ArmedFault, HostSpec } from "../host/driver-host.ts";
+import { lifecycleSteps, type LifecycleStep, TraceKind } from "../trace/entry.ts";
 import type { DriverBus } from "./driver-bus.ts";
 import type { DriverState, DriverStatus, DriverTarget, FailureRecord, Recovery } from "./driver-status.ts";
 import { type BringUpLimits, Generation, type GenerationEvents } from "./generation.ts";
 import { Recoveries } from "./recoveries.ts";
 import {
-  afterFailure, checkRestartOptions, type Decision, freshHistory, restarted, type RestartHistory, type RestartOptions, returnsAfter, wentWell,
+  afterFailure, checkRestartOptions, type Decision, freshHistory, restarted, type RestartHistory, returnsAfter, wentWell,
 } from "./restart-policy.ts";
+import { type Block, standardLimits, type SupervisorOptions } from "./supervisor-options.ts";
 import { standardTeardown, type StepReport, type TeardownStep } from "./teardown.ts";
-
-export interface SupervisorOptions<Handle> {
-  readonly clock: Clock;
-  readonly spec: HostSpec;
-  readonly restart: RestartOptions;
-  readonly bus: DriverBus<Handle>;
-  readonly hosts: HostFactory<Handle>;
-  /** Owned from here on: closed with the supervisor. Its environment's `fail` and `served` lead to the methods here. */
-  readonly shadow: Shadow;
-  readonly trace: TraceSink;
-  /** The last generation of this driver that an earlier process started; the next is one higher. */
-  readonly lastGeneration?: bigint;
-  readonly limits?: Partial<BringUpLimits>;
-  /** Default: `standardTeardown()`, which dumps nothing. */
-  readonly teardown?: readonly TeardownStep[];
-  log?(level: LogLevel, text: string, generation: bigint): void;
-  /** Irregularities of trusted parts, in one line each. */
-  note?(text: string): void;
-}
-
-/** Why a driver may not run now although it should: the state of one it depends on. */
-export interface Block {
-  readonly by: string;
-  /** `waiting`: that driver is on its way back. Otherwise only an operator brings it back. */
-  readonly state: "waiting" | "held" | "stopped";
-  readonly reason: string;
-}
-
-/** A warm spare connects and starts within milliseconds; a cold one loads its sandbox in init's own limit. */
-export const standardLimits: BringUpLimits = { connectMs: controlStepMs, attachMs: 5_000, terminateMs: 1_000 };
 
 /** Faults armed for one start; a campaign arms one or two. */
 export const armedFaultsMax = 16;
@@ -85,6 +55,7 @@ export class DriverSupervisor<Handle = unknown> {
   #cancelBackoff: () => void = () => undefined;
   #faults: ArmedFault[] = [];
   #restarts = 0;
+  #escalated = false;
   #lastFailure: FailureRecord | undefined;
   #sinceMicros: number;
   /** The target the shadow was last told about. Before the first start its clients wait: the start is about to come. */
@@ -110,7 +81,7 @@ export class DriverSupervisor<Handle = unknown> {
       driver: this.name, state: this.#publishedState(), target: this.#target(), generation: this.#number,
       reason: goal.to === "running" ? blocked?.reason : goal.reason, blockedBy: blocked?.by,
       escalation: goal.to === "held" && goal.byPolicy ? this.#options.restart.escalation : undefined,
-      sinceMicros: this.#sinceMicros,
+      escalated: this.#escalated, sinceMicros: this.#sinceMicros,
       nextRestartAtMicros: goal.to === "running" && blocked === undefined && this.#state !== "running" && this.#state !== "starting"
         ? goal.dueMicros : undefined,
       failures: { ...this.#failures }, restarts: this.#restarts, lastFailure: this.#lastFailure,
@@ -156,11 +127,12 @@ export class DriverSupervisor<Handle = unknown> {
     return this.#leave({ to: "held", reason, byPolicy: false });
   }
 
-  /** Ends a hold and forgets the restarts that led to it; false when it was not held. */
+  /** Ends a hold, forgets the restarts that led to it, goes back on an escalation; false when it was not held. */
   release(): boolean {
     this.#mustBeOpen();
     if (this.#goal.to !== "held") return false;
     this.#history = freshHistory;
+    this.#escalated = false;
     this.#goal = { to: "running", dueMicros: this.#clock.nowMicros(), counted: false };
     this.#step("released");
     this.#proceed();
@@ -276,7 +248,8 @@ export class DriverSupervisor<Handle = unknown> {
       this.#restarts++;
     }
     this.#goal = { to: "running", dueMicros: this.#clock.nowMicros(), counted: false };
-    const { clock, spec, bus, hosts } = this.#options;
+    const { clock, hosts } = this.#options;
+    const { spec, bus } = this.#form();
     const number = ++this.#number;
     const events = this.#generationEvents(number);
     const context = { clock, spec, bus, hosts, shadow: this.shadow, limits: this.#limits, teardown: this.#teardown };
@@ -312,11 +285,11 @@ export class DriverSupervisor<Handle = unknown> {
     this.#step("passive");
     this.#tellRecovered(this.#recoveries.passive(now));
     this.#enter("running");
-    this.#guard("warm", () => this.#options.hosts.warm(this.#options.spec));
+    this.#guard("warm", () => this.#options.hosts.warm(this.#form().spec));
   }
 
   #failed(live: Generation<Handle>, failure: Failure): void {
-    live.finish();
+    live.finish(`${failure.kind}: ${failure.message}`);
     const now = this.#clock.nowMicros();
     const { decision, history } = afterFailure(this.#options.restart, this.#history, now);
     this.#history = history;
@@ -330,15 +303,32 @@ export class DriverSupervisor<Handle = unknown> {
   #goalAfter(decision: Decision, failure: Failure, nowMicros: number): Goal {
     switch (decision.do) {
       case "restart": return { to: "running", dueMicros: nowMicros + decision.delayMs * 1000, counted: true };
-      case "hold": return { to: "held", byPolicy: true, reason: `${decision.reason}; last failure: ${failure.kind}: ${failure.message}` };
+      case "hold": return this.#canEscalate() ? this.#escalate(decision.reason, nowMicros) : { to: "held", byPolicy: true, reason: `${decision.reason}; last failure: ${failure.kind}: ${failure.message}` };
       case "stop": return { to: "stopped", reason: `${decision.reason}; it failed: ${failure.kind}: ${failure.message}` };
     }
+  }
+
+  #canEscalate(): boolean {
+    return !this.#escalated && this.#options.escalated !== undefined && this.#options.restart.escalation !== "hold";
+  }
+
+  /** Instead of a hold, once: the other form gets an intensity of its own. */
+  #escalate(reason: string, nowMicros: number): Goal {
+    this.#escalated = true;
+    this.#history = freshHistory;
+    this.#note(`${reason}; escalated: ${this.#options.restart.escalation}`);
+    return { to: "running", dueMicros: nowMicros, counted: true };
+  }
+
+  /** What the next generation is. */
+  #form(): { readonly spec: HostSpec; readonly bus: DriverBus<Handle> } {
+    return (this.#escalated ? this.#options.escalated : undefined) ?? this.#options;
   }
 
   /** The only way a generation ends: closed in this call, then torn down, then on to the goal. */
   #end(live: Generation<Handle>, failure: Failure | undefined, goal: Goal): void {
     this.#goal = goal;
-    live.finish();
+    live.finish(goal.to === "running" ? "restarted" : `${goal.to}: ${goal.reason}`);
     this.#idle = this.#tearDown(live, failure, this.#idle);
     this.#enter("tearing-down");
   }

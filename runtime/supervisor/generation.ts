@@ -57,6 +57,7 @@ export class Generation<Handle> {
   #phase: Phase = "connecting";
   #finished = false;
   #gated = false;
+  #endReason = "";
   #tornDown = false;
   #connection: DriverConnection<Handle> | undefined;
   #host: DriverHost | undefined;
@@ -108,8 +109,9 @@ export class Generation<Handle> {
   }
 
   /** At once, in this call: nothing of this generation is taken any more and its capabilities are closed. Idempotent. */
-  finish(): void {
+  finish(reason: string): void {
     if (this.#finished) return;
+    this.#endReason = reason;
     const attached = this.attached;
     this.#finished = true;
     this.#cancelInitLimit();
@@ -123,7 +125,7 @@ export class Generation<Handle> {
     // A connection that is still being made would open its capabilities after the teardown; bounded by connectMs.
     await Promise.race([this.#connected, this.#hurried]);
     const context = { driver: spec.driver, generation: this.number, failure, connection: this.#connection };
-    await runTeardown(clock, teardown, context, this.#hurried, (report) => this.#events.step(report));
+    await runTeardown(clock, teardown, context, this.#hurried, (report) => this.#stepDone(report));
     this.#tornDown = true;
     this.#terminate();
     if (this.#hurriedUp && this.#connection !== undefined) this.#close(this.#connection);
@@ -224,7 +226,7 @@ export class Generation<Handle> {
     const connection = this.#connection;
     if (connection === undefined) return;
     const beginMicros = this.#context.clock.nowMicros();
-    this.#gated = this.#guard("gate", () => connection.gate());
+    this.#gated = this.#guard("gate", () => connection.gate(this.#endReason));
     this.#events.step({ step: "gate", outcome: this.#gated ? "done" : "failed", micros: this.#context.clock.nowMicros() - beginMicros });
   }
 
@@ -243,7 +245,7 @@ export class Generation<Handle> {
 
   /** A connection that came too late: never used, so there is nothing to quiesce. */
   #discard(connection: DriverConnection<Handle>): void {
-    this.#guard("gate", () => connection.gate());
+    this.#guard("gate", () => connection.gate("it came too late"));
     this.#close(connection);
   }
 
@@ -251,9 +253,20 @@ export class Generation<Handle> {
   #close(connection: DriverConnection<Handle>): void {
     const close = async (): Promise<void> => {
       const outcome = await within(this.#context.clock, this.#context.limits.connectMs, () => connection.close());
-      if (outcome.kind !== "done") this.#events.note(`generation ${this.number}: its connection was not closed (${outcome.kind})`);
+      if (outcome.kind !== "done") this.#abandon(connection);
     };
     void close();
+  }
+
+  #stepDone(report: StepReport): void {
+    this.#events.step(report);
+    if (report.step === "unmap" && report.outcome !== "done" && this.#connection !== undefined) this.#abandon(this.#connection);
+  }
+
+  /** What a close that failed or hangs would have given back; without it the driver's place would stay taken. */
+  #abandon(connection: DriverConnection<Handle>): void {
+    this.#events.note(`generation ${this.number}: its connection was not closed and is abandoned`);
+    this.#guard("abandon", () => connection.abandon("it could not be closed"));
   }
 
   /** Calls into another part; an error there is noted and must not keep the teardown from going on. */

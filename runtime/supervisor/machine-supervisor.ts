@@ -4,7 +4,8 @@ import { AirlockError } from "../api/errors.ts";
 import { within } from "./deadline.ts";
 import { dependencyLevels } from "./dependency-order.ts";
 import type { DriverStatus } from "./driver-status.ts";
-import type { Block, DriverSupervisor } from "./driver-supervisor.ts";
+import type { DriverSupervisor } from "./driver-supervisor.ts";
+import type { Block } from "./supervisor-options.ts";
 
 export interface SupervisedDriver {
   readonly supervisor: DriverSupervisor;

@@ -4,7 +4,7 @@ import { AirlockError } from "../api/errors.ts";
 /** `permanent` always comes back, `transient` only after a failure, `temporary` never. */
 export type RestartKind = "permanent" | "transient" | "temporary";
 
-/** What an operator is advised to do with a driver that was held for its intensity. */
+/** What follows once the intensity is exceeded: hold it, or run it in another form until that exceeds it too. */
 export type Escalation = "hold" | "stricterTier" | "alternative";
 
 /** The first restart is immediate, the next waits `initialMs`, each further one `factor` times longer, up to `maxMs`. */

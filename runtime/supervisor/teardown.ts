@@ -29,11 +29,14 @@ export interface StepReport {
   readonly micros: number;
 }
 
-/** Writes the flight recorder of a failed generation. Must take its copy of the recorder before it first waits. */
+/**
+ * Dumps the flight recorder of a failed generation. Must take its copy of the recorder before it first waits, because the
+ * next generation records over it. The restart waits for the promise, so one that writes may as well resolve at the copy.
+ */
 export type Dump = (failure: Failure, generation: bigint) => Promise<void>;
 
-/** A dump that takes longer goes on by itself: writing a file must not keep the device from its clients. */
-export const dumpLimitMs = 20;
+/** A dump that takes longer goes on by itself: half of what a recovery may take is the most a file is worth. */
+export const dumpLimitMs = 5;
 
 /**
  * DESIGN.md's order: (gate,) mask, quiesce, force-ack, give back, dump. A platform with DMA adds its steps to drain and to

@@ -7,8 +7,9 @@ import type { DriverPort, Shadow, ShadowState } from "../classes/shadow.ts";
 import { defineClass } from "../api/contract.ts";
 import type { ArmedFault, DriverHost, HostEvents, HostFactory, HostSpec } from "../host/driver-host.ts";
 import type { DriverBus, DriverConnection } from "./driver-bus.ts";
-import { DriverSupervisor, type SupervisorOptions } from "./driver-supervisor.ts";
+import { DriverSupervisor } from "./driver-supervisor.ts";
 import type { RestartOptions } from "./restart-policy.ts";
+import type { SupervisorOptions } from "./supervisor-options.ts";
 import { standardTeardown, type TeardownStep } from "./teardown.ts";
 
 /** Calls whose behaviour a test can script. */
@@ -35,6 +36,8 @@ interface TestConnection {
   closes: number;
   maskedAtMicros: number;
   maskDone: boolean;
+  /** Its place is free for the next: closed to the end, or abandoned. */
+  released: boolean;
 }
 
 interface TestHost {
@@ -77,8 +80,10 @@ export class TestWorld {
   readonly hosts: TestHost[] = [];
   readonly connections: TestConnection[] = [];
   readonly connectsAtMicros: number[] = [];
-  readonly supervisor: DriverSupervisor<bigint>;
+  supervisor: DriverSupervisor<bigint>;
   readonly shadow: TestShadow;
+  /** Called inside the next connect, with what the bus may report. */
+  duringConnect: ((report: (report: BusReport) => void) => void) | undefined;
   readonly #mutation: Mutation | undefined;
   readonly #pendingConnects = new Map<bigint, { readonly sinceMicros: number }>();
   readonly #reports = new Map<bigint, (report: BusReport) => void>();
@@ -95,6 +100,11 @@ export class TestWorld {
       log: (_level, text, generation) => { if (text !== String(generation)) this.violations.push(`log of ${text} taken for ${generation}`); },
       ...options.supervisor,
     });
+  }
+
+  /** For a test that makes its own supervisor. */
+  get surroundings(): { bus: DriverBus<bigint>; hosts: HostFactory<bigint>; spec: HostSpec } {
+    return { bus: this.#bus(), hosts: this.#factory(), spec };
   }
 
   get host(): TestHost | undefined {
@@ -152,6 +162,8 @@ export class TestWorld {
         this.connectsAtMicros.push(this.clock.nowMicros());
         this.#pendingConnects.set(generation, { sinceMicros: this.clock.nowMicros() });
         this.#reports.set(generation, report);
+        this.duringConnect?.(report);
+        this.duringConnect = undefined;
         await this.perform("connect", undefined).finally(() => this.#pendingConnects.delete(generation));
         return this.#connection(generation);
       },
@@ -169,12 +181,13 @@ export class TestWorld {
       if (other.gates === 0) this.violations.push(`connect ${generation} with ${other.generation} not gated`);
       // A connection that came after its limit was never given to a driver.
       const used = this.hosts.some((host) => host.generation === other.generation);
+      if (used && !other.released) this.violations.push(`connect ${generation} with the place of ${other.generation} still taken`);
       if (used && !other.maskDone && !late(other.maskedAtMicros)) this.violations.push(`connect ${generation} with ${other.generation} not masked`);
     }
   }
 
   #connection(generation: bigint): DriverConnection<bigint> {
-    const state: TestConnection = { generation, gates: 0, closes: 0, maskedAtMicros: Infinity, maskDone: false };
+    const state: TestConnection = { generation, gates: 0, closes: 0, maskedAtMicros: Infinity, maskDone: false, released: false };
     this.connections.push(state);
     const gated = (step: string): void => {
       this.say(`${step} ${generation}`);
@@ -197,7 +210,14 @@ export class TestWorld {
       close: () => {
         gated("close");
         if (this.#mutation !== "leaked-connection") state.closes++;
-        return this.perform("close", undefined);
+        return this.perform("close", undefined).then((done) => {
+          state.released = true;
+          return done;
+        });
+      },
+      abandon: () => {
+        gated("abandon");
+        state.released = true;
       },
     };
   }
@@ -213,13 +233,18 @@ export class TestWorld {
         this.say(`start ${generation}`);
         const host: TestHost = { generation, events, faults, injected: [], report: this.#reports.get(generation)!, terminations: 0 };
         this.hosts.push(host);
-        this.perform("init", undefined).then(
-          () => { if (host.terminations === 0) this.send(host, "ready"); },
-          () => { if (host.terminations === 0) events.failed({ kind: "exception", phase: "init", message: "init throws" }); },
-        );
+        void this.#init(host);
         return this.#host(host);
       },
     };
+  }
+
+  /** Init of a host, reported by its thread only while nobody has ended it. */
+  async #init(host: TestHost): Promise<void> {
+    const outcome = await Promise.allSettled([this.perform("init", undefined)]);
+    if (host.terminations > 0) return;
+    if (outcome[0].status === "fulfilled") this.send(host, "ready");
+    else host.events.failed({ kind: "exception", phase: "init", message: "init throws" });
   }
 
   #host(host: TestHost): DriverHost {

@@ -1,5 +1,5 @@
 /** The directory of crash dumps: written atomically, named so that they sort by time, the oldest of a driver removed. */
-import { mkdir, open, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
 import { AirlockError, errorText } from "../api/errors.ts";
 import { type CrashDump, decodeDump, encodeDump } from "./dump.ts";
@@ -32,15 +32,16 @@ export async function writeDump(directory: string, dump: CrashDump, keep = defau
   const temporary = path.join(directory, `.${name}.${process.pid}.tmp`);
   try {
     await mkdir(directory, { recursive: true, mode: 0o700 });
-    await writeFile(temporary, encodeDump(dump), { mode: 0o600 });
+    await writeParts(temporary, encodeDump(dump));
     await rename(temporary, target);
     const mine = (await listDumps(directory)).filter((file) => file.driver === dump.driver);
     for (const old of mine.slice(0, Math.max(0, mine.length - keep))) await rm(old.path, { force: true });
     return { ok: true, path: target };
   } catch (cause) {
-    const left = await rm(temporary, { force: true }).then(() => "", (error: unknown) => `; ${temporary} is left there: ${errorText(error)}`);
-    const message = `cannot write the crash dump of ${dump.driver} to ${directory}: ${errorText(cause)}${left}; free space there or choose another --state`;
-    return { ok: false, error: new AirlockError("StateUnusable", message, { directory, driver: dump.driver }, { cause }) };
+    const left = await rm(temporary, { force: true }).then(() => "", (error: unknown) => `, and ${temporary} stays: ${errorText(error)}`);
+    const what = `cannot write the crash dump of ${dump.driver} to ${directory}: ${errorText(cause)}${left}`;
+    const fields = { directory, driver: dump.driver };
+    return { ok: false, error: new AirlockError("StateUnusable", `${what}; free space there or choose another --state`, fields, { cause }) };
   }
 }
 
@@ -59,11 +60,21 @@ export async function listDumps(directory: string): Promise<DumpFile[]> {
 /** Reads one dump. @throws AirlockError NotFound when it cannot be read, InvalidArgument when it is not a dump */
 export async function readDump(file: string): Promise<CrashDump> {
   const source = await readLimited(file).catch((error: unknown) => {
-    throw new AirlockError("NotFound", `cannot read ${file}: ${errorText(error)}; \`airlock trace\` lists the dumps there are`, { path: file }, { cause: error });
+    const what = `cannot read ${file}: ${errorText(error)}; \`airlock trace\` lists the dumps there are`;
+    throw new AirlockError("NotFound", what, { path: file }, { cause: error });
   });
   const decoded = decodeDump(source);
   if (!decoded.ok) throw new AirlockError("InvalidArgument", `${file}: ${decoded.reason}`, { path: file });
   return decoded.dump;
+}
+
+async function writeParts(file: string, parts: Iterable<string>): Promise<void> {
+  const handle = await open(file, "w", 0o600);
+  try {
+    for (const part of parts) await handle.writeFile(part);
+  } finally {
+    await handle.close();
+  }
 }
 
 async function readLimited(file: string): Promise<string> {

@@ -14,6 +14,8 @@ export const maxLogLines = 200;
 export const maxTextLength = 8_192;
 /** Most entries in a dump: some full recorders. */
 export const maxDumpEntries = 1 << 20;
+/** Entries encoded at once. */
+const entriesPerPart = 512;
 /** Names per table; a driver has a handful of each. */
 const maxNames = 1_024;
 
@@ -63,13 +65,18 @@ export function createDump(
 ): CrashDump {
   const { recorders, ...rest } = parts;
   const sources = Object.keys(recorders);
-  const entries = sources.flatMap((name, source) => recorders[name]!.entries.map((entry): DumpEntry => ({ ...entry, source })));
-  // The sort is stable: entries of one recorder with one time stay in the order they were recorded in.
+  const entries = sources.flatMap((name, source) => recorders[name]!.entries.map(
+    ({ micros, kind, a, b, c, d }): DumpEntry => ({ source, micros, kind, a, b, c, d }),
+  ));
+  // Linear, because each recorder's entries are in order; and stable, so those with one time stay in the order recorded.
   entries.sort((x, y) => x.micros - y.micros);
   const cut = Math.max(0, entries.length - maxDumpEntries);
   return {
     ...rest, sources,
-    failure: { ...rest.failure, message: clip(rest.failure.message), ...(rest.failure.stack === undefined ? {} : { stack: clip(rest.failure.stack) }) },
+    failure: {
+      ...rest.failure, message: clip(rest.failure.message),
+      ...(rest.failure.stack === undefined ? {} : { stack: clip(rest.failure.stack) }),
+    },
     entries: entries.slice(cut),
     dropped: Object.values(recorders).reduce((sum, snapshot) => sum + snapshot.dropped, cut),
     log: rest.log.slice(-maxLogLines).map((line) => ({ ...line, text: clip(line.text) })),
@@ -114,23 +121,29 @@ const dumpFile = z.strictObject({
   if (stray >= 0) context.addIssue({ code: "custom", path: ["entries", stray, 0], message: "names a source that the dump does not list" });
 });
 
-/** The dump as the text of its file. */
-export function encodeDump(dump: CrashDump): string {
+/**
+ * The dump as the text of its file, one line per entry, in parts: a part takes well under a millisecond, so that a writer
+ * that waits between them does not hold up the recovery that goes on in the same thread.
+ */
+export function* encodeDump(dump: CrashDump): Generator<string, void> {
   const { entries, generation, ...rest } = dump;
-  const file: z.input<typeof dumpFile> = {
-    airlockDump: dumpVersion, ...rest, generation: String(generation), failure: { ...rest.failure },
-    names: {
-      windows: [...dump.names.windows], irqs: [...dump.names.irqs],
-      operations: [...dump.names.operations], events: [...dump.names.events],
-    },
-    sources: [...dump.sources], log: dump.log.map((line) => ({ ...line })),
-    entries: entries.map((e) => [e.source, e.micros, e.kind, e.a, e.b, e.c, e.d]),
-  };
-  return `${JSON.stringify(file)}\n`;
+  const head = JSON.stringify({ airlockDump: dumpVersion, ...rest, generation: String(generation) });
+  yield `${head.slice(0, -1)},"entries":[`;
+  for (let start = 0; start < entries.length; start += entriesPerPart) {
+    let part = "";
+    for (let i = start; i < Math.min(start + entriesPerPart, entries.length); i++) {
+      const { source, micros, kind, a, b, c, d } = entries[i]!;
+      part += `${i === 0 ? "" : ","}\n[${source},${micros},${kind},${a},${b},${c},${d}]`;
+    }
+    yield part;
+  }
+  yield "\n]}\n";
 }
 
+export type DecodedDump = { readonly ok: true; readonly dump: CrashDump } | { readonly ok: false; readonly reason: string };
+
 /** Reads a dump's text, which may come from anywhere. The reason names the first thing that is wrong. */
-export function decodeDump(source: string): { readonly ok: true; readonly dump: CrashDump } | { readonly ok: false; readonly reason: string } {
+export function decodeDump(source: string): DecodedDump {
   let json: unknown;
   try {
     json = JSON.parse(source);
@@ -139,7 +152,8 @@ export function decodeDump(source: string): { readonly ok: true; readonly dump: 
   }
   const version = (json as { airlockDump?: unknown } | null)?.airlockDump;
   if (version !== dumpVersion) {
-    return { ok: false, reason: typeof version === "number" ? `is a dump of version ${version}, this is for version ${dumpVersion}` : "is not a crash dump" };
+    const other = `is a dump of version ${String(version)}, this reads version ${dumpVersion}`;
+    return { ok: false, reason: typeof version === "number" ? other : "is not a crash dump" };
   }
   const parsed = dumpFile.safeParse(json);
   if (!parsed.success) {

@@ -34,9 +34,11 @@ export function toPerfetto(dump: CrashDump): ChromeTrace {
   const lanes = Math.max(1, ...slices.map((slice) => slice.tid - threads.lane + 1));
   const named: [number, string][] = [
     [threads.driver, `driver ${dump.driver}`], [threads.irq, "irq"], [threads.log, "log"], [threads.lifecycle, "lifecycle"],
-    ...Array.from({ length: lanes }, (_, i): [number, string] => [threads.lane + i, i === 0 ? "class messages" : `class messages ${i + 1}`]),
+    ...Array.from({ length: lanes }, (_, i): [number, string] =>
+      [threads.lane + i, i === 0 ? "class messages" : `class messages ${i + 1}`]),
   ];
-  const metadata = (name: string, tid: number, value: string): ChromeTraceEvent => ({ name, ph: "M", pid, tid, args: { name: value } });
+  const metadata = (name: string, tid: number, value: string): ChromeTraceEvent =>
+    ({ name, ph: "M", pid, tid, args: { name: value } });
   return {
     displayTimeUnit: "ns",
     traceEvents: [
@@ -57,7 +59,8 @@ function instant(dump: CrashDump, entry: DumpEntry, start: number): ChromeTraceE
   if (tid === undefined) return [];
   const what = describeEntry(entry, dump.names);
   return [{
-    name: failed ? `failure: ${what}: ${dump.failure.message}` : what, ph: "i", pid, tid, ts: entry.micros - start, s: failed ? "g" : "t",
+    name: failed ? `failure: ${what}: ${dump.failure.message}` : what,
+    ph: "i", pid, tid, ts: entry.micros - start, s: failed ? "g" : "t",
     args: { kind: kindName(entry.kind), recorder: dump.sources[entry.source] ?? "?" },
   }];
 }
@@ -97,7 +100,10 @@ function callSlices(dump: CrashDump, start: number, end: number): ChromeTraceEve
     slices.push({
       name: dump.names.operations[request.a] ?? `operation ${request.a}`, ph: "X", pid, tid: threads.lane + lane,
       ts: request.micros - start, dur: endMicros - request.micros,
-      args: { tag: request.b, requestBytes: request.c, answered: reply !== undefined, ...(reply === undefined ? {} : { replyBytes: reply.c }) },
+      args: {
+        tag: request.b, requestBytes: request.c, answered: reply !== undefined,
+        ...(reply === undefined ? {} : { replyBytes: reply.c }),
+      },
     });
   }
   return slices;

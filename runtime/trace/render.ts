@@ -16,9 +16,11 @@ export function renderDump(dump: CrashDump, options: RenderOptions = {}): string
     ["machine", dump.machine], ["driver", `${dump.driver}, generation ${dump.generation}`],
     ["time", new Date(dump.epochMs).toISOString()], ["failure", `${failure.kind}: ${failure.message}`],
     ["detected", failureKinds[failure.kind]], ["phase", failure.phase], ["operation", failure.operation],
-    ["capability", failure.capability], ...Object.entries(dump.status).map(([key, value]): [string, string] => [key, String(value)]),
+    ["capability", failure.capability],
+    ...Object.entries(dump.status).map(([key, value]): [string, string] => [key, String(value)]),
   ];
-  const known = about.flatMap(([key, value]): [string, string][] => (value === undefined ? [] : [[printable(key), printable(value)]]));
+  const known = about.flatMap(([key, value]): [string, string][] =>
+    (value === undefined ? [] : [[printable(key), printable(value)]]));
   const keyWidth = Math.max(...known.map(([key]) => key.length));
   const lines = known.map(([key, value]) => `${key.padEnd(keyWidth)}  ${value}`);
   if (failure.stack !== undefined) lines.push("", ...failure.stack.split("\n").map((line) => `  ${printable(line)}`));

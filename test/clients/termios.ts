@@ -9,7 +9,8 @@ const script = `
 import os, select, sys, termios
 def configure(fd, baud):
     iflag, oflag, cflag, lflag, ispeed, ospeed, cc = termios.tcgetattr(fd)
-    iflag &= ~(termios.IGNBRK | termios.BRKINT | termios.ICRNL | termios.INLCR | termios.IGNCR | termios.INPCK | termios.ISTRIP | termios.IXON | termios.IXOFF)
+    iflag &= ~(termios.IGNBRK | termios.BRKINT | termios.ICRNL | termios.INLCR | termios.IGNCR)
+    iflag &= ~(termios.INPCK | termios.ISTRIP | termios.IXON | termios.IXOFF)
     oflag &= ~(termios.OPOST | termios.ONLCR)
     lflag &= ~(termios.ICANON | termios.ECHO | termios.ECHONL | termios.ISIG | termios.IEXTEN)
     cflag = (cflag & ~(termios.CSTOPB | termios.CRTSCTS)) | termios.CLOCAL | termios.CREAD

@@ -91,6 +91,7 @@ test("closing while the port is away does not wait for it", async () => {
   port.fail(new Error("held"));
   client.socket.write("never sent");
   await started.running.close();
+  expect(await started.running.ended).toBeUndefined();
   await client[Symbol.asyncDispose]();
 });
 
@@ -102,7 +103,8 @@ test("a live server's path is in use, a stale socket's is taken over, a file's i
   expect((await client.inbox.take(5, receiveMs)).toString()).toBe("alive");
 
   const stale = path.join(directory, "stale.sock");
-  const killed = spawnSync(process.execPath, ["-e", `require("net").createServer().listen(${JSON.stringify(stale)}, () => process.kill(process.pid, "SIGKILL"))`]);
+  const code = `require("net").createServer().listen(${JSON.stringify(stale)}, () => process.kill(process.pid, "SIGKILL"))`;
+  const killed = spawnSync(process.execPath, ["-e", code]);
   expect([killed.signal, (await stat(stale)).isSocket()]).toEqual(["SIGKILL", true]);
   const second = await startExport(unix, { directory, options: { path: "stale.sock" } });
   await second.running.close();

@@ -20,7 +20,8 @@ export async function placeLink(link: string, target: string): Promise<void> {
     await rename(temporary, link);
   } catch (cause) {
     if (cause instanceof AirlockError) throw cause;
-    throw new AirlockError("StateUnusable", `cannot make the link ${link}: ${errorText(cause)}; choose another "link"`, { path: link }, { cause });
+    const what = `cannot make the link ${link}: ${errorText(cause)}; choose another "link"`;
+    throw new AirlockError("StateUnusable", what, { path: link }, { cause });
   }
 }
 

@@ -150,7 +150,8 @@ class UnixExport implements RunningExport {
 async function clearPath(address: string): Promise<void> {
   const length = Buffer.byteLength(address);
   if (length > maxPathBytes) {
-    throw new AirlockError("InvalidArgument", `${address} has ${length} bytes, more than a socket's path may have (${maxPathBytes}); choose a shorter "path"`, { path: address });
+    const what = `${address} has ${length} bytes, more than a socket's path may have (${maxPathBytes})`;
+    throw new AirlockError("InvalidArgument", `${what}; choose a shorter "path"`, { path: address });
   }
   const there = await lstat(address).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return undefined;
@@ -200,5 +201,6 @@ function inUse(address: string, what: string): AirlockError {
 }
 
 function unusable(address: string, cause: Error): AirlockError {
-  return new AirlockError("StateUnusable", `cannot make the socket ${address}: ${errorText(cause)}; choose another "path"`, { path: address }, { cause });
+  const what = `cannot make the socket ${address}: ${errorText(cause)}; choose another "path"`;
+  return new AirlockError("StateUnusable", what, { path: address }, { cause });
 }

@@ -41,7 +41,7 @@ export class SerialPeers implements Disposable {
   readonly #sockets: net.Socket[] = [];
 
   /**
-   * Plugs in all peers; QEMU has them before the next qtest command it answers but one.
+   * Plugs in all peers; QEMU has taken them when it answers the second qtest command from then on.
    * @throws AirlockError PlatformUnavailable when a connector takes no connection
    */
   static async plugIn(connectors: readonly SerialConnector[]): Promise<SerialPeers> {

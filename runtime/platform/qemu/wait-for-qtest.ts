@@ -7,16 +7,18 @@ export interface QtestWait {
   readonly timeoutMs: number;
   /** Why QEMU is gone, once it is. */
   gone(): string | undefined;
-  /** Called when QEMU has its end of the FIFOs, and so its sockets, open. */
+  /** Called when QEMU has answered, and so has all its sockets open. */
   opened(): Promise<void>;
 }
 
 /** QEMU starts in 40 ms: often enough not to be what a start waits for. */
 const pollMs = 2;
 
-/** Moves no time. The second is answered in a later turn of QEMU's loop, when it has taken the connections that were waiting. */
+/** Moves no time. */
 const greeting = "clock_step 0\n";
-const greetings = 2;
+
+/** The second is answered in a later turn of QEMU's loop than the first, when it has taken the connections that were waiting. */
+const greetingsAfterOpened = 2;
 
 /** Why QEMU does not answer; undefined when it does. No answer is left in the FIFO. */
 export async function waitForQtest(fifos: QtestFifos, wait: QtestWait): Promise<string | undefined> {
@@ -34,21 +36,27 @@ export async function waitForQtest(fifos: QtestFifos, wait: QtestWait): Promise<
       const problem = await next();
       if (problem !== undefined) return problem;
     }
-    await wait.opened();
-    for (let i = 0; i < greetings; i++) {
+    for (let i = 0; i <= greetingsAfterOpened; i++) {
+      if (i === 1) await wait.opened();
       fs.writeSync(commands, greeting);
-      for (let reply = ""; !reply.includes("\n");) {
-        const text = readNow(replies);
-        reply += text;
-        const problem = text === "" ? await next() : undefined;
-        if (problem !== undefined) return problem;
-        if (reply.includes("\n") && !reply.startsWith("OK")) return `it answered "${reply.trim().slice(0, 80)}"`;
-      }
+      const problem = await awaitReply(replies, next);
+      if (problem !== undefined) return problem;
     }
     return undefined;
   } finally {
     fs.closeSync(replies);
     if (commands !== undefined) fs.closeSync(commands);
+  }
+}
+
+/** Why there is no "OK"; `next` waits a little, or says why there is nothing to wait for. */
+async function awaitReply(replies: number, next: () => Promise<string | undefined>): Promise<string | undefined> {
+  for (let reply = ""; ;) {
+    const text = readNow(replies);
+    reply += text;
+    if (reply.includes("\n")) return reply.startsWith("OK") ? undefined : `it answered "${reply.trim().slice(0, 80)}"`;
+    const problem = text === "" ? await next() : undefined;
+    if (problem !== undefined) return problem;
   }
 }
 

@@ -1,7 +1,8 @@
 /** Gives a guest its bridge functions: raw dispatch at the engine's callback where that is proven to work, else the public API. */
 import type { QuickJSContext, QuickJSHandle } from "quickjs-emscripten";
+import { AirlockError } from "../../api/errors.ts";
 import type { GuestCalls, GuestError } from "../guest-calls.ts";
-import type { CallFunction, Engine } from "./engine.ts";
+import { type CallFunction, type Engine, GuestMemoryFull } from "./engine.ts";
 
 /** How bridge calls reach the host: `fast` reads arguments from the guest's memory, `public` goes through the library. */
 export type CallPath = "fast" | "public";
@@ -16,6 +17,9 @@ const valueBytes = 8;
 const integerTag = 0;
 const leastDoubleTag = 0x1000;
 const mostDoubleTag = 0xffff_f000;
+
+/** A value, or what the guest threw. */
+export type GuestResult = { readonly error?: undefined; readonly value: QuickJSHandle } | { readonly error: QuickJSHandle };
 
 type RawCall = (argc: number, argv: number) => number;
 
@@ -74,9 +78,25 @@ function publicBinder(context: QuickJSContext, calls: GuestCalls): Binder {
     try {
       return run(...handles.slice(0, length).map((handle) => primitive(context, handle)));
     } catch (error) {
-      return { error: guestError(context, calls.refuse(error)) };
+      const refusal = refuse(context, calls, error);
+      return refusal === undefined ? undefined : { error: refusal };
     }
   });
+}
+
+/** The error the guest gets; undefined when there is no room for one, which finishes the guest. */
+function refuse(context: QuickJSContext, calls: GuestCalls, error: unknown): QuickJSHandle | undefined {
+  if (error instanceof GuestMemoryFull) {
+    calls.limit("memory", error.message);
+    return undefined;
+  }
+  try {
+    return guestError(context, calls.refuse(error));
+  } catch (second) {
+    if (!(second instanceof GuestMemoryFull)) throw second;
+    calls.limit("memory", second.message);
+    return undefined;
+  }
 }
 
 /** Numbers and strings as they are; everything else is undefined. Nothing is converted, so no guest code runs. */
@@ -115,7 +135,8 @@ function bindFast(engine: Engine, calls: GuestCalls): BoundCalls | undefined {
     try {
       return entry[2](argc, argv);
     } catch (error) {
-      return guestError(context, calls.refuse(error)).consume((handle) => ffi.QTS_Throw(contextPointer, (handle as unknown as { value: number }).value));
+      const refusal = refuse(context, calls, error);
+      return refusal === undefined ? 0 : refusal.consume((handle) => ffi.QTS_Throw(contextPointer, (handle as unknown as { value: number }).value));
     }
   };
   const functions = table.map(([name, length], index) => {
@@ -134,6 +155,13 @@ function bindFast(engine: Engine, calls: GuestCalls): BoundCalls | undefined {
   return undefined;
 }
 
+/** The value of Airlock's own script. The library's own error would carry the whole engine with it. */
+export function expectValue(context: QuickJSContext, result: GuestResult): QuickJSHandle {
+  if (result.error === undefined) return result.value;
+  const message = context.getProp(result.error, "message").consume((value) => context.getString(value));
+  throw new AirlockError("Unsupported", `the quickjs engine does not start: ${message}`);
+}
+
 /** A handle for a value pointer that came from the C interface. */
 export function adopt(context: QuickJSContext, pointer: number): QuickJSHandle {
   const memory = (context as unknown as { memory: { heapValueHandle(pointer: number): QuickJSHandle } }).memory;
@@ -141,12 +169,11 @@ export function adopt(context: QuickJSContext, pointer: number): QuickJSHandle {
 }
 
 function fastPathExists({ context, raw: { ffi, module } }: Engine): boolean {
-  const needed = [
-    ffi.QTS_NewFunction, ffi.QTS_ArgvGetJSValueConstPointer, ffi.QTS_GetFloat64, ffi.QTS_NewFloat64, ffi.QTS_Throw,
-    module.callbacks?.callFunction, module.callbacks?.freeHostRef,
-    (context as unknown as { memory?: { heapValueHandle?: unknown } }).memory?.heapValueHandle,
-  ];
-  return needed.every((each) => typeof each === "function");
+  const lacks = (holder: object | undefined, names: readonly string[]): boolean =>
+    names.some((name) => typeof (holder as Record<string, unknown> | undefined)?.[name] !== "function");
+  return !lacks(ffi, ["QTS_NewFunction", "QTS_ArgvGetJSValueConstPointer", "QTS_GetFloat64", "QTS_NewFloat64", "QTS_Throw"])
+    && !lacks(module.callbacks, ["callFunction", "freeHostRef"])
+    && !lacks((context as unknown as { memory?: object }).memory, ["heapValueHandle"]);
 }
 
 /** Reads argument `index` if it is a number, else gives undefined. Never converts, so it never runs guest code. */
@@ -172,9 +199,8 @@ const probes: readonly (readonly [source: string, seen: number | undefined])[] =
 
 function selfTest(context: QuickJSContext, probe: QuickJSHandle, probed: unknown[]): boolean {
   const source = `(probe) => probe(${probes.map(([text]) => text).join(", ")})`;
-  const test = context.evalCode(source, "airlock:self-test", { type: "global" }).unwrap();
+  const test = expectValue(context, context.evalCode(source, "airlock:self-test", { type: "global" }));
   const answer = test.consume((run) => context.callFunction(run, context.undefined, probe));
   const count = answer.error === undefined ? answer.value.consume((value) => context.getNumber(value)) : -1;
-  answer.dispose();
   return count === probes.length && probes.every(([, seen], index) => Object.is(probed[index], seen));
 }

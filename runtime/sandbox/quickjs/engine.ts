@@ -94,11 +94,11 @@ export async function createEngine(limits: SandboxLimits, module: WasmModule, da
   return { memory, runtime, context, raw: { module: inner.module, ffi: inner.ffi, contextPointer } };
 }
 
-/** The guest's memory is full; thrown on the host's side of a call, instead of writing to address 0. */
+/** The guest's memory is full, beyond what is kept in reserve for the host; thrown on the host's side of a call, instead of writing to address 0. */
 export class GuestMemoryFull extends Error {}
 
 function checkAllocations(module: RawModule): void {
-  const allocate = module._malloc;
+  const allocate = module._malloc.bind(module);
   module._malloc = (bytes) => {
     const pointer = allocate(bytes);
     if (pointer === 0) throw new GuestMemoryFull("out of memory");

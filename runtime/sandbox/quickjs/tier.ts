@@ -1,10 +1,11 @@
 /** The quickjs tier: untrusted JavaScript in an engine of its own inside WebAssembly, with limits on memory, stack and time. */
 import type { QuickJSHandle } from "quickjs-emscripten";
 import { type FaultPoint, mailboxBytes } from "../../api/bridge.ts";
+import { AirlockError } from "../../api/errors.ts";
 import { RecordKind, putRecord, recordHeaderBytes } from "../../api/records.ts";
 import { GuestCalls, exceptionFailure, maxMessageChars, maxNameChars, maxStackChars, phaseOf } from "../guest-calls.ts";
 import { GuestLoadError, type LoadedSandbox, type Sandbox, type SandboxCalls, type SandboxLimits, type SandboxTier } from "../sandbox.ts";
-import { type CallPath, adopt, bindCalls } from "./bind-calls.ts";
+import { type CallPath, type GuestResult, adopt, bindCalls, expectValue } from "./bind-calls.ts";
 import { type Engine, GuestMemoryFull, createEngine, quickJsModule } from "./engine.ts";
 import { type WasmModule, wasm } from "./web-assembly.ts";
 import { preludeCalls, preludeSource } from "./prelude.ts";
@@ -30,6 +31,8 @@ export interface QuickJsSandbox extends Sandbox {
 const jobsPerCheck = 64;
 /** A bundle's top-level code may take this many turns' time: it runs once, and cold. */
 const loadTurns = 10;
+/** The engine's own objects take about 200 KiB, the mailboxes 128 KiB; with less, not even an error object fits. */
+const leastMemoryBytes = 1024 * 1024;
 
 export function createQuickJsTier(options: QuickJsOptions = {}): SandboxTier {
   return {
@@ -56,6 +59,9 @@ class QuickJsGuest implements LoadedSandbox, QuickJsSandbox {
   #running = false;
 
   static async create(limits: SandboxLimits, options: QuickJsOptions): Promise<QuickJsGuest> {
+    if (limits.memoryBytes < leastMemoryBytes) {
+      throw new AirlockError("InvalidArgument", `a memory limit of ${limits.memoryBytes} bytes; a quickjs sandbox needs at least ${leastMemoryBytes}`);
+    }
     let now = (): number => 0;
     const engine = await createEngine(limits, options.module ?? quickJsModule(), () => now());
     const guest = new QuickJsGuest(limits, engine, options);
@@ -74,19 +80,19 @@ class QuickJsGuest implements LoadedSandbox, QuickJsSandbox {
       () => this.#guestStack(),
     );
     this.#budget = new TurnBudget(this.#calls, options.turnInterrupts);
-    engine.runtime.setInterruptHandler(() => this.#budget.exhausted());
     const { bound, path } = bindCalls(engine, this.#calls, options.callPath);
     this.callPath = path;
     const { context } = engine;
     const mailbox = (pointer: number): QuickJSHandle =>
       adopt(context, engine.raw.ffi.QTS_NewArrayBuffer(engine.raw.contextPointer, pointer, mailboxBytes));
-    const make = context.evalCode(preludeSource, "airlock:prelude", { type: "global" }).unwrap();
-    const pair = context.callFunction(make, context.undefined, [
+    const make = expectValue(context, context.evalCode(preludeSource, "airlock:prelude", { type: "global" }));
+    const pair = expectValue(context, context.callFunction(make, context.undefined, [
       ...preludeCalls.map((name) => bound[name]!), mailbox(this.#inboxPointer), mailbox(outboxPointer),
-    ]).unwrap();
+    ]));
     // These handles are never disposed: with them the mailboxes live as long as the engine.
     this.#bridge = context.getProp(pair, 0);
     this.#stack = context.getProp(pair, 1);
+    engine.runtime.setInterruptHandler(() => this.#budget.exhausted());
   }
 
   /** Evaluates the bundle and hands it the bridge, so that a spare waits for nothing but records. */
@@ -162,7 +168,7 @@ class QuickJsGuest implements LoadedSandbox, QuickJsSandbox {
   }
 
   /** The value of a result, or undefined after its exception was recorded. */
-  #take(result: { error?: undefined; value: QuickJSHandle } | { error: QuickJSHandle }): QuickJSHandle | undefined {
+  #take(result: GuestResult): QuickJSHandle | undefined {
     if (result.error === undefined) return result.value;
     this.#thrown(result.error);
     return undefined;

@@ -10,7 +10,8 @@ export const differences = {
   "rtc-divider-edges": "the first periodic edge comes at another phase of the divider than half a period",
   "rtc-century-counts": "the byte at 0x32 counts centuries, and address 0x37 is another name for it",
   "rtc-no-daylight-savings": "DSE is stored and changes nothing",
-  "rtc-set-keeps-phase": "a divider reset under SET does not move the second's phase",
+  "rtc-periodic-ignores-divider": "the periodic interrupt goes on while the divider is held in reset",
+  "rtc-weekday-follows-date": "the weekday is computed from the date",
   "uart-transmit-instant": "a transmitted character takes no time, whatever the divisor",
   "uart-receive-instant": "a received character takes no time, and the far end waits while the receiver is full",
   "uart-out2-does-not-gate": "OUT2 is set at reset, and the interrupt pin depends neither on it nor on loopback",
@@ -59,9 +60,9 @@ export interface BenchFactory {
   open(options: BenchOptions): DeviceBench | Promise<DeviceBench>;
 }
 
-/** A test's name that says where this platform's device is known to differ from the data sheet. */
-export function title(factory: BenchFactory, difference: Difference, text: string): string {
-  return factory.differences.has(difference) ? `${text} [${factory.platform} differs: ${differences[difference]}]` : text;
+/** Ends a test's name where this platform's device is known to differ from the data sheet; empty elsewhere. */
+export function differs(factory: BenchFactory, difference: Difference): string {
+  return factory.differences.has(difference) ? ` [${factory.platform} differs: ${differences[difference]}]` : "";
 }
 
 /** Runs `body` on a device powered on for it, and powers it off whatever happens. */

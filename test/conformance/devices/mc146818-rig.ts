@@ -16,6 +16,14 @@ export const runDivider = 0x20;
 /** Addresses of seconds, minutes, hours, weekday, day, month, year. */
 const timeAddresses = [0, 2, 4, 6, 7, 8, 9] as const;
 
+interface StartOptions {
+  /** RS3-0. */
+  readonly rate?: number;
+  /** Raw bytes for seconds, minutes, hours. */
+  readonly alarm?: readonly number[];
+  readonly century?: number;
+}
+
 /** The clock behind its two ports. */
 export class Rtc {
   readonly #bench: DeviceBench;
@@ -43,13 +51,15 @@ export class Rtc {
 
   /**
    * Sets time, mode and alarm with the divider held, and lets it go: the next update begins half a second from now.
-   * No flag is pending afterwards.
+   * No flag is pending afterwards. The century byte is set as firmware does, in the same mode as the year.
    */
-  async startAt(time: readonly number[], registerB: number, rate = 0, alarm: readonly number[] = [0, 0, 0]): Promise<void> {
+  async startAt(time: readonly number[], registerB: number, options: StartOptions = {}): Promise<void> {
+    const { rate = 0, alarm = [0, 0, 0], century = (registerB & b.binary) !== 0 ? 20 : 0x20 } = options;
     await this.set(0x0b, b.set | (registerB & (b.hours24 | b.binary)));
     await this.set(0x0a, holdDivider);
     for (const [at, address] of timeAddresses.entries()) await this.set(address, time[at]!);
     for (const [at, value] of alarm.entries()) await this.set(2 * at + 1, value);
+    await this.set(0x32, century);
     await this.set(0x0b, registerB);
     await this.set(0x0a, runDivider | rate);
     await this.get(0x0c);

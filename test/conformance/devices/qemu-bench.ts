@@ -1,8 +1,8 @@
 /** The device bench on QEMU's own devices: the QEMU backend used in this thread, its clock stepped by hand. */
+import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import type net from "node:net";
 import path from "node:path";
-import { expect } from "vitest";
 import { VirtualClock } from "../../../runtime/api/clock.ts";
 import type { DeviceDescription } from "../../../runtime/bus/device.ts";
 import type { HardwareBackend } from "../../../runtime/bus/hardware-backend.ts";
@@ -90,9 +90,9 @@ class QemuBench implements DeviceBench {
     this.#backend.close();
     this.#wire?.destroy();
     await this.#qemu.close();
-    expect(this.#qemu.lost).toBeUndefined();
-    expect(existsSync(path.dirname(this.#qemu.fifos.commandPath))).toBe(false);
-    expect(() => process.kill(this.#qemu.pid!, 0)).toThrow("ESRCH");
+    assert.equal(this.#qemu.lost, undefined);
+    assert.equal(existsSync(path.dirname(this.#qemu.fifos.commandPath)), false);
+    assert.throws(() => process.kill(this.#qemu.pid!, 0), { code: "ESRCH" });
   }
 
   #space(window: string): NonNullable<ReturnType<HardwareBackend["space"]>> {

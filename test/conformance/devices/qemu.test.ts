@@ -14,14 +14,15 @@ const clock = {
 const serial = {
   compatible: ["uart-16550"],
   windows: { regs: { kind: "port", base: 0x3f8, sizeBytes: 8, widths: [8] } },
-  irqs: { irq: 4 },
+  irqs: { line: 4 },
 } as const;
 
 describe.skipIf(!(await qemuAvailable()))("on QEMU", () => {
   mc146818Suite(qemuBench(clock, [
-    "rtc-update-instant", "rtc-periodic-needs-enable", "rtc-divider-edges", "rtc-century-counts", "rtc-no-daylight-savings", "rtc-set-keeps-phase",
+    "rtc-update-instant", "rtc-periodic-needs-enable", "rtc-divider-edges", "rtc-century-counts", "rtc-no-daylight-savings", "rtc-periodic-ignores-divider",
+    "rtc-weekday-follows-date",
   ]));
   uart16550Suite(qemuBench(serial, [
-    "uart-transmit-instant", "uart-receive-instant", "uart-out2-does-not-gate", "uart-loopback-keeps-pin", "uart-prompt-empty",
+    "uart-transmit-instant", "uart-receive-instant", "uart-out2-does-not-gate", "uart-loopback-no-deltas", "uart-eight-bits", "uart-prompt-empty",
   ]));
 });

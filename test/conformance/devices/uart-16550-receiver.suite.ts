@@ -1,13 +1,19 @@
 /** The receiving side of the 16550A suite. Source: National Semiconductor PC16550D data sheet, sections named in the tests. */
 import { describe, expect, test } from "vitest";
-import { type BenchFactory, title } from "./bench.ts";
+import { type BenchFactory, differs } from "./bench.ts";
 import { type OnUart, ier, iir, lsr, mcr, reg } from "./uart-16550-rig.ts";
 
 export function receiverTests(factory: BenchFactory, on: OnUart): void {
-  describe("receiver", () => dataTests(factory, on));
-  describe("receiver FIFO", () => fifoTests(on));
-  describe("overrun", () => overrunTests(on));
-  describe.skipIf(!factory.canDriveWire)("line errors", () => errorTests(on));
+  describe("receiver", () => {
+    dataTests(factory, on);
+  });
+  describe("receiver FIFO", () => {
+    fifoTests(on);
+  });
+  describe("overrun", () => {
+    overrunTests(on);
+  });
+  if (factory.canDriveWire) errorTests(on);
 }
 
 function dataTests(factory: BenchFactory, on: OnUart): void {
@@ -34,16 +40,17 @@ function dataTests(factory: BenchFactory, on: OnUart): void {
     }
   }));
 
-  test(title(factory, "uart-receive-instant", "takes a character time for each character"), on(async (uart, bench) => {
+  test(`takes a character time for each character${differs(factory, "uart-receive-instant")}`, on(async (uart, bench) => {
     await uart.configure({ divisor: 12, fcr: 0x01 });
     await bench.sendToPort(Uint8Array.of(1, 2, 3));
     await uart.characters(0.9);
     expect((await uart.get(reg.lsr)) & lsr.ready).toBe(instant ? lsr.ready : 0);
     await uart.characters(0.2);
     expect((await uart.get(reg.lsr)) & lsr.ready).toBe(lsr.ready);
-    if (!instant) expect(await uart.drain()).toEqual([1]);
+    const first = await uart.drain();
+    expect(instant ? first.slice(0, 1) : first).toEqual([1]);
     await uart.characters(2);
-    expect(await uart.drain()).toEqual(instant ? [1, 2, 3] : [2, 3]);
+    expect([...first, ...(await uart.drain())]).toEqual([1, 2, 3]);
   }));
 
   test("passes a thousand characters to a driver that keeps up", on(async (uart, bench) => {
@@ -135,22 +142,24 @@ function fifoTests(on: OnUart): void {
   }));
 
   test("clearing the FIFO drops its characters and its interrupts (8.5)", on(async (uart) => {
-    await uart.configure({ fcr: 0x01 });
+    await uart.configure({ modem: mcr.loop, fcr: 0x01 });
     await uart.set(reg.ier, ier.received);
-    await uart.arrive([1, 2, 3]);
-    expect(await uart.pin()).toBe(true);
+    await uart.loop([1, 2, 3]);
+    expect(await uart.get(reg.iir)).toBe(iir.received | 0xc0);
     await uart.set(reg.fcr, 0x03);
-    expect(await uart.pin()).toBe(false);
+    expect(await uart.get(reg.iir)).toBe(iir.none | 0xc0);
     expect((await uart.get(reg.lsr)) & lsr.ready).toBe(0);
-    await uart.arrive([9]);
+    await uart.loop([9]);
     expect(await uart.drain()).toEqual([9]);
   }));
 
   test("switching the FIFOs clears them (8.5, bit 0)", on(async (uart) => {
-    await uart.configure({ fcr: 0x01 });
-    await uart.arrive([1, 2, 3]);
+    await uart.configure({ modem: mcr.loop, fcr: 0x01 });
+    await uart.loop([1, 2, 3]);
     await uart.set(reg.fcr, 0x00);
     expect((await uart.get(reg.lsr)) & lsr.ready).toBe(0);
+    await uart.loop([9]);
+    expect(await uart.drain()).toEqual([9]);
   }));
 }
 
@@ -190,46 +199,48 @@ function overrunTests(on: OnUart): void {
 const damages = [["framing", lsr.framing], ["parity", lsr.parity]] as const;
 
 function errorTests(on: OnUart): void {
-  test.each(damages)("a %s error shows with its character and interrupts", (kind, bit) =>
-    on(async (uart, bench) => {
-      await uart.configure({ format: 0x1b, bits: 11 });
-      await uart.set(reg.ier, ier.status);
-      await bench.disturb!(kind);
+  describe("line errors", () => {
+    test.each(damages)("a %s error shows with its character and interrupts", (kind, bit) =>
+      on(async (uart, bench) => {
+        await uart.configure({ format: 0x1b, bits: 11 });
+        await uart.set(reg.ier, ier.status);
+        await bench.disturb!(kind);
+        await uart.arrive([0x41]);
+        expect(await uart.get(reg.iir)).toBe(iir.status);
+        expect((await uart.get(reg.lsr)) & 0x9f).toBe(bit | lsr.ready);
+        expect(await uart.get(reg.iir)).toBe(iir.none);
+        expect((await uart.get(reg.lsr)) & 0x9f).toBe(lsr.ready);
+        expect(await uart.get(reg.data)).toBe(0x41);
+      })());
+
+    test("without a parity bit there is no parity error", on(async (uart, bench) => {
+      await uart.configure();
+      await bench.disturb!("parity");
       await uart.arrive([0x41]);
-      expect(await uart.get(reg.iir)).toBe(iir.status);
-      expect((await uart.get(reg.lsr)) & 0x9f).toBe(bit | lsr.ready);
-      expect(await uart.get(reg.iir)).toBe(iir.none);
       expect((await uart.get(reg.lsr)) & 0x9f).toBe(lsr.ready);
+    }));
+
+    test("a break is one zero character with BI (8.4, bit 4)", on(async (uart, bench) => {
+      await uart.configure({ fcr: 0x01 });
+      await bench.disturb!("break");
+      await uart.arrive([0x41]);
+      await uart.characters(1);
+      expect((await uart.get(reg.lsr)) & (lsr.break | lsr.ready)).toBe(lsr.break | lsr.ready);
+      expect(await uart.get(reg.data)).toBe(0);
+      expect((await uart.get(reg.lsr)) & (lsr.break | lsr.ready)).toBe(lsr.ready);
       expect(await uart.get(reg.data)).toBe(0x41);
-    })());
+    }));
 
-  test("without a parity bit there is no parity error", on(async (uart, bench) => {
-    await uart.configure();
-    await bench.disturb!("parity");
-    await uart.arrive([0x41]);
-    expect((await uart.get(reg.lsr)) & 0x9f).toBe(lsr.ready);
-  }));
-
-  test("a break is one zero character with BI (8.4, bit 4)", on(async (uart, bench) => {
-    await uart.configure({ fcr: 0x01 });
-    await bench.disturb!("break");
-    await uart.arrive([0x41]);
-    await uart.characters(1);
-    expect((await uart.get(reg.lsr)) & (lsr.break | lsr.ready)).toBe(lsr.break | lsr.ready);
-    expect(await uart.get(reg.data)).toBe(0);
-    expect((await uart.get(reg.lsr)) & (lsr.break | lsr.ready)).toBe(lsr.ready);
-    expect(await uart.get(reg.data)).toBe(0x41);
-  }));
-
-  test("in the FIFO an error stays with its character, announced by bit 7", on(async (uart, bench) => {
-    await uart.configure({ format: 0x1b, bits: 11, fcr: 0x01 });
-    await uart.arrive([1, 2]);
-    await bench.disturb!("parity");
-    await uart.arrive([3, 4]);
-    expect((await uart.get(reg.lsr)) & 0x9f).toBe(lsr.fifoError | lsr.ready);
-    expect([await uart.get(reg.data), await uart.get(reg.data)]).toEqual([1, 2]);
-    expect((await uart.get(reg.lsr)) & 0x9f).toBe(lsr.fifoError | lsr.parity | lsr.ready);
-    expect((await uart.get(reg.lsr)) & 0x9f).toBe(lsr.ready);
-    expect(await uart.drain()).toEqual([3, 4]);
-  }));
+    test("in the FIFO an error stays with its character, announced by bit 7", on(async (uart, bench) => {
+      await uart.configure({ format: 0x1b, bits: 11, fcr: 0x01 });
+      await uart.arrive([1, 2]);
+      await bench.disturb!("parity");
+      await uart.arrive([3, 4]);
+      expect((await uart.get(reg.lsr)) & 0x9f).toBe(lsr.fifoError | lsr.ready);
+      expect([await uart.get(reg.data), await uart.get(reg.data)]).toEqual([1, 2]);
+      expect((await uart.get(reg.lsr)) & 0x9f).toBe(lsr.fifoError | lsr.parity | lsr.ready);
+      expect((await uart.get(reg.lsr)) & 0x9f).toBe(lsr.ready);
+      expect(await uart.drain()).toEqual([3, 4]);
+    }));
+  });
 }

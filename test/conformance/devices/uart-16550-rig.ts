@@ -25,11 +25,14 @@ export type OnUart = (body: (uart: Uart, bench: DeviceBench) => Promise<void>) =
 /** The port behind its eight registers. */
 export class Uart {
   readonly bench: DeviceBench;
+  readonly #instant: boolean;
   /** Time of one character as last configured. */
   characterMicros = 10 * bitMicros;
 
-  constructor(bench: DeviceBench) {
+  /** `instant`: received characters take no time, so time has to pass before them. */
+  constructor(bench: DeviceBench, instant: boolean) {
     this.bench = bench;
+    this.#instant = instant;
   }
 
   async get(offset: number): Promise<number> {
@@ -58,8 +61,9 @@ export class Uart {
 
   /** The far end sends, and its characters arrive; a quarter of a character of slack. */
   async arrive(bytes: readonly number[]): Promise<void> {
+    if (this.#instant) await this.characters(bytes.length);
     await this.bench.sendToPort(Uint8Array.from(bytes));
-    await this.characters(bytes.length + 0.25);
+    await this.characters(this.#instant ? 0.25 : bytes.length + 0.25);
   }
 
   /** Sends to itself in loopback; a quarter of a character of slack. */

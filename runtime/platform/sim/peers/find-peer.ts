@@ -10,7 +10,8 @@ export async function findPeer(name: string): Promise<PeerDefinition> {
   const peers = await (found ??= readPeers(new URL("./", import.meta.url)));
   const peer = peers.get(name);
   if (peer === undefined) {
-    throw new AirlockError("NotFound", `there is no serial peer "${name}"; there are ${[...peers.keys()].sort().join(", ")}`, { peer: name });
+    const known = [...peers.keys()].sort().join(", ");
+    throw new AirlockError("NotFound", `there is no serial peer "${name}"; there are ${known}`, { peer: name });
   }
   return peer;
 }

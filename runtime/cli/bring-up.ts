@@ -1,0 +1,114 @@
+/** Brings a machine file up over threads: platform, hosts, state directory and crash dumps. Exported as "airlock/machine". */
+import { existsSync } from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { type Clock, realClock } from "../api/clock.ts";
+import { AirlockError } from "../api/errors.ts";
+import type { ChannelHandle } from "../bus/channel-port.ts";
+import type { DeviceDescription } from "../bus/device.ts";
+import type { Platform } from "../bus/platform.ts";
+import { findExports } from "../exports/find-exports.ts";
+import { bundleDriver } from "../host/bundle.ts";
+import { ThreadHostFactory } from "../host/thread-host-factory.ts";
+import { type LoadedDriver, type LoadedMachine, loadMachine } from "../machine/load.ts";
+import type { TierName } from "../sandbox/sandbox.ts";
+import type { RestartOptions } from "../supervisor/restart-policy.ts";
+import { FlightRecorder } from "../trace/flight-recorder.ts";
+import { DumpKeeper } from "./dump-keeper.ts";
+import { LogBook } from "./log-book.ts";
+import { Machine } from "./machine.ts";
+import { GenerationStore, type StateDirectory, makeStateDirectory, stateDirectory } from "./state-directory.ts";
+
+export interface BringUpOptions {
+  /** Path of the machine file. */
+  readonly file: string;
+  /** The state directory; by XDG rules when left out. */
+  readonly state?: string;
+  /** Runs every driver in this tier, whatever the machine file says. */
+  readonly sandbox?: TierName;
+  readonly clock?: Clock;
+  /** Replaces a driver's restart policy. */
+  restart?(driver: LoadedDriver): RestartOptions;
+}
+
+/** A machine with the state that outlives its drivers. */
+export interface BroughtUp {
+  readonly machine: Machine<ChannelHandle>;
+  readonly state: StateDirectory;
+  readonly dumps: DumpKeeper;
+  /** Ends everything in order; a second call at once. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** A control-plane recorder holds lifecycle and failures only. */
+const controlRecorderSlots = 512;
+
+/** What every `platform/<type>/start.ts` exports as `startPlatform`. */
+export type StartPlatform = (spec: LoadedMachine["platform"], devices: readonly DeviceDescription[], clock: Clock) => Promise<Platform<ChannelHandle>>;
+
+/** Loads a machine file with the exports this installation has. @throws AirlockError MachineFileInvalid, NotFound */
+export async function loadMachineFile(file: string): Promise<LoadedMachine> {
+  const exports = await findExports();
+  return loadMachine(file, { exports: Object.fromEntries([...exports].map(([type, definition]) => [type, definition.options])) });
+}
+
+/**
+ * Brings a machine up and starts its drivers; resolves when they are starting. Leaves nothing behind when it rejects.
+ * @throws AirlockError MachineFileInvalid, BundleInvalid, PlatformUnavailable, StateUnusable, ...
+ */
+export async function bringUp(options: BringUpOptions): Promise<BroughtUp> {
+  const clock = options.clock ?? realClock;
+  const loaded = overrideTier(await loadMachineFile(options.file), options.sandbox);
+  const state = stateDirectory(loaded.name, options.state);
+  makeStateDirectory(state);
+  const generations = new GenerationStore(state);
+  const platform = await startPlatform(loaded, clock);
+  const logs = new LogBook(clock);
+  const hosts = new ThreadHostFactory(clock);
+  const control = new Map<string, FlightRecorder>();
+  const recorder = (driver: string): FlightRecorder => {
+    let found = control.get(driver);
+    if (found === undefined) control.set(driver, (found = FlightRecorder.create(controlRecorderSlots, () => clock.nowMicros())));
+    return found;
+  };
+  const dumps = new DumpKeeper(loaded.name, state.dumps, logs, clock, (driver) => ({ host: hosts.recorder(driver), supervisor: recorder(driver) }));
+  try {
+    const machine = await Machine.assemble<ChannelHandle>({
+      loaded, clock, platform, hosts, logs, restart: options.restart,
+      bundle: ({ directory, manifest }) => bundleDriver(directory, manifest.main),
+      trace: recorder,
+      dump: (driver, failure, generation) => dumps.keep(driver, failure, generation),
+      lastGeneration: (driver) => generations.last(driver),
+    });
+    // Numbers are reserved ahead, so that a crash of the whole process does not lead to one being used again.
+    generations.save(Object.fromEntries([...machine.drivers.keys()].map((name) => [name, generations.last(name) + reservedGenerations])));
+    machine.start();
+    return { machine, state, dumps, close: () => closeAll(machine, dumps, generations) };
+  } catch (error) {
+    await hosts.close();
+    await platform.close();
+    throw error;
+  }
+}
+
+/** Generations one run may use before it has to write the file again: more than any policy allows in years. */
+const reservedGenerations = 1_000_000_000n;
+
+async function closeAll(machine: Machine<ChannelHandle>, dumps: DumpKeeper, generations: GenerationStore): Promise<void> {
+  await machine.close();
+  await dumps.settled();
+  generations.save(Object.fromEntries([...machine.drivers.values()].map(({ name, supervisor }) => [name, supervisor.status.generation])));
+}
+
+function overrideTier(loaded: LoadedMachine, sandbox: TierName | undefined): LoadedMachine {
+  if (sandbox === undefined) return loaded;
+  return { ...loaded, drivers: loaded.drivers.map((driver) => ({ ...driver, entry: { ...driver.entry, sandbox } })) };
+}
+
+async function startPlatform(loaded: LoadedMachine, clock: Clock): Promise<Platform<ChannelHandle>> {
+  const extension = path.extname(fileURLToPath(import.meta.url));
+  const file = new URL(`../platform/${loaded.platform.type}/start${extension}`, import.meta.url);
+  if (!existsSync(file)) throw new AirlockError("PlatformUnavailable", `this build has no platform "${loaded.platform.type}"`, { platform: loaded.platform.type });
+  const { startPlatform: start } = (await import(file.href)) as { startPlatform: StartPlatform };
+  return start(loaded.platform, loaded.devices, clock);
+}

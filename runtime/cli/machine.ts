@@ -1,0 +1,180 @@
+/** A machine brought up: its I/O manager, supervisors, shadows and logs. The same over threads and in one thread. */
+import { LogLevel } from "../api/bridge.ts";
+import type { Clock } from "../api/clock.ts";
+import { AirlockError } from "../api/errors.ts";
+import type { Failure } from "../api/failure.ts";
+import type { Platform } from "../bus/platform.ts";
+import type { Shadow } from "../classes/shadow.ts";
+import { type FaultDefinition, faultCode } from "../faults/fault.ts";
+import type { DriverBundle, HostFactory, HostSpec } from "../host/driver-host.ts";
+import { IoManager } from "../io-manager/io-manager.ts";
+import { type Assignment, matchDrivers } from "../io-manager/match.ts";
+import type { LoadedDriver, LoadedMachine } from "../machine/load.ts";
+import type { LoadedManifest } from "../machine/manifest.ts";
+import { advice } from "../machine/suggest.ts";
+import { DriverSupervisor } from "../supervisor/driver-supervisor.ts";
+import { LeasedBus } from "../supervisor/leased-bus.ts";
+import { MachineSupervisor, type ShutdownReport } from "../supervisor/machine-supervisor.ts";
+import type { RestartOptions } from "../supervisor/restart-policy.ts";
+import { standardTeardown } from "../supervisor/teardown.ts";
+import type { TraceSink } from "../trace/entry.ts";
+import { type ClassModule, loadClass } from "./class-modules.ts";
+import type { LogBook } from "./log-book.ts";
+
+/** What a machine is assembled from. */
+export interface MachineParts<Handle> {
+  readonly loaded: LoadedMachine;
+  readonly clock: Clock;
+  readonly platform: Platform<Handle>;
+  readonly hosts: HostFactory<Handle>;
+  readonly logs: LogBook;
+  bundle(driver: LoadedManifest): Promise<DriverBundle>;
+  /** The control plane's flight recorder of a driver. */
+  trace(driver: string): TraceSink;
+  /** Takes its copy of the recorders in this call; what it writes is not waited for. */
+  dump(driver: MachineDriver, failure: Failure, generation: bigint): void;
+  lastGeneration(driver: string): bigint;
+  /** Changes a driver's restart policy: a soak lifts its limits. */
+  restart?(driver: LoadedDriver): RestartOptions;
+}
+
+/** One driver of a machine, from its file to its shadow. */
+export interface MachineDriver {
+  /** The driver's name; "<driver>.<device>" when it matched several devices. */
+  readonly name: string;
+  readonly assignment: Assignment;
+  readonly class: ClassModule;
+  readonly shadow: Shadow;
+  readonly supervisor: DriverSupervisor;
+}
+
+export class Machine<Handle = unknown> {
+  readonly loaded: LoadedMachine;
+  readonly clock: Clock;
+  readonly platform: Platform<Handle>;
+  readonly io: IoManager<Handle>;
+  readonly logs: LogBook;
+  readonly drivers: ReadonlyMap<string, MachineDriver>;
+  readonly supervisor: MachineSupervisor;
+  readonly #hosts: HostFactory<Handle>;
+  readonly #unwatch: () => void;
+  #closed: Promise<ShutdownReport> | undefined;
+  /** Why the platform was lost, once it was. */
+  lost: string | undefined;
+
+  private constructor(parts: MachineParts<Handle>, io: IoManager<Handle>, drivers: readonly MachineDriver[]) {
+    this.loaded = parts.loaded;
+    this.clock = parts.clock;
+    this.platform = parts.platform;
+    this.io = io;
+    this.logs = parts.logs;
+    this.drivers = new Map(drivers.map((driver) => [driver.name, driver]));
+    this.#hosts = parts.hosts;
+    this.supervisor = new MachineSupervisor({
+      clock: parts.clock, drivers: drivers.map(({ supervisor, assignment }) => ({ supervisor, dependsOn: dependencies(assignment, drivers) })),
+    });
+    this.#unwatch = parts.platform.watch({ lost: (reason) => this.#lose(reason) });
+  }
+
+  /** Matches drivers to devices and makes everything ready; nothing runs before `start`. */
+  static async assemble<Handle>(parts: MachineParts<Handle>): Promise<Machine<Handle>> {
+    const assignments = matchDrivers(parts.loaded, parts.platform.devices);
+    const io = new IoManager<Handle>(parts.platform, assignments, parts.clock);
+    const bundles = new Map<string, Promise<DriverBundle>>();
+    const drivers = await Promise.all(assignments.map(async (assignment) => {
+      const key = assignment.package.mainFile;
+      if (!bundles.has(key)) bundles.set(key, parts.bundle(assignment.package));
+      const [bundle, module] = await Promise.all([bundles.get(key)!, loadClass(assignment.package.manifest.class)]);
+      return superviseDriver(parts, io, assignment, module, bundle);
+    }));
+    return new Machine(parts, io, drivers);
+  }
+
+  start(): void {
+    this.supervisor.start();
+  }
+
+  /** @throws AirlockError NotFound, with a suggestion. */
+  driver(name: string): MachineDriver {
+    const driver = this.drivers.get(name);
+    if (driver !== undefined) return driver;
+    throw new AirlockError("NotFound", `no driver "${name}" in machine "${this.loaded.name}"; ${advice(name, this.drivers.keys(), "driver")}`, { driver: name });
+  }
+
+  /** Makes a running driver fail in that way; one for init is armed for a restart, which this orders. */
+  inject(name: string, fault: FaultDefinition): void {
+    const { supervisor } = this.driver(name);
+    if (fault.revokes === true) {
+      const [window] = this.driver(name).assignment.grant.windows;
+      if (window === undefined) throw new AirlockError("Unsupported", `driver "${name}" has no window that could be revoked`, { driver: name });
+      this.io.revoke(name, window.name, `fault injection: ${fault.name}`);
+    }
+    supervisor.inject(fault.where, faultCode(fault));
+    if (fault.where === "init") supervisor.restart();
+  }
+
+  /** A new client of the driver's class. */
+  client(name: string): unknown {
+    const driver = this.driver(name);
+    return driver.class.openClient(driver.shadow);
+  }
+
+  /** Stops the drivers in order, then hosts and platform. A second call ends at once what is left. */
+  close(): Promise<ShutdownReport> {
+    if (this.#closed === undefined) this.#closed = this.#close();
+    else void this.supervisor.shutdown();
+    return this.#closed;
+  }
+
+  async #close(): Promise<ShutdownReport> {
+    const report = await this.supervisor.shutdown();
+    this.#unwatch();
+    await this.#hosts.close();
+    await this.platform.close();
+    return report;
+  }
+
+  #lose(reason: string): void {
+    this.lost = reason;
+    for (const { name, supervisor } of this.drivers.values()) this.logs.note(name, supervisor.status.generation, `hardware lost: ${reason}`, LogLevel.error);
+    this.supervisor.holdAll(`hardware lost: ${reason}`);
+  }
+}
+
+function superviseDriver<Handle>(
+  parts: MachineParts<Handle>, io: IoManager<Handle>, assignment: Assignment, module: ClassModule, bundle: DriverBundle,
+): MachineDriver {
+  const { clock, logs } = parts;
+  const { driver: name, loaded } = assignment;
+  let supervisor: DriverSupervisor<Handle> | undefined;
+  const note = (text: string): void => logs.note(name, supervisor?.status.generation ?? 0n, text);
+  const shadow = module.createShadow({
+    driver: name, clock, note,
+    fail: (failure) => supervisor?.fail(failure),
+    served: (operation) => supervisor?.served(operation),
+  });
+  const { windows, irqs } = assignment.grant;
+  const spec: HostSpec = { driver: name, tier: loaded.entry.sandbox, bundle, limits: loaded.limits, spares: loaded.entry.spares };
+  supervisor = new DriverSupervisor<Handle>({
+    clock, spec, shadow, hosts: parts.hosts, trace: parts.trace(name),
+    bus: new LeasedBus(io, { driver: name, windows, irqs, memoryBytes: loaded.limits.memoryBytes, options: loaded.options }),
+    restart: parts.restart?.(loaded) ?? restartOptions(loaded), lastGeneration: parts.lastGeneration(name),
+    teardown: standardTeardown(async (failure, generation) => parts.dump(driver, failure, generation)),
+    log: (level, text, generation) => logs.add({ driver: name, generation, source: "driver", level, text }),
+    note,
+  });
+  supervisor.onChange((status) => logs.note(name, status.generation, status.reason === undefined ? status.state : `${status.state}: ${status.reason}`, LogLevel.debug));
+  const driver: MachineDriver = { name, assignment, class: module, shadow, supervisor: supervisor as DriverSupervisor };
+  return driver;
+}
+
+/** The instances that an instance depends on: all of each driver its machine file names. */
+function dependencies({ loaded }: Assignment, drivers: readonly MachineDriver[]): string[] {
+  return drivers.filter(({ assignment }) => loaded.entry.dependsOn.includes(assignment.loaded.name)).map(({ name }) => name);
+}
+
+/** The restart policy as the machine file states it. */
+export function restartOptions({ restart }: LoadedDriver): RestartOptions {
+  const { policy, intensity, periodMs, backoff, escalate } = restart;
+  return { policy, intensity, periodMs, backoff, escalation: escalate.to };
+}

@@ -1,0 +1,74 @@
+/** The machine's state directory: chosen by XDG rules or --state, private to its user, made before anything starts. */
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { AirlockError, errorText } from "../api/errors.ts";
+
+export interface StateDirectory {
+  readonly path: string;
+  /** Crash dumps. */
+  readonly dumps: string;
+  /** The control socket, in a directory of its own. */
+  readonly socket: string;
+}
+
+/** Where a machine's state is, without making it: $XDG_STATE_HOME/airlock/<machine>, by default below ~/.local/state. */
+export function stateDirectory(machine: string, chosen?: string): StateDirectory {
+  const configured = process.env.XDG_STATE_HOME;
+  // The XDG specification: a relative path in the variable is to be ignored.
+  const home = configured !== undefined && path.isAbsolute(configured) ? configured : path.join(os.homedir(), ".local", "state");
+  const root = path.resolve(chosen ?? path.join(home, "airlock", machine));
+  return { path: root, dumps: path.join(root, "dumps"), socket: path.join(root, "control", "socket") };
+}
+
+/** Makes the directory and proves that it can be written. @throws AirlockError StateUnusable */
+export function makeStateDirectory(state: StateDirectory): void {
+  try {
+    for (const directory of [state.path, state.dumps, path.dirname(state.socket)]) mkdirSync(directory, { recursive: true, mode: 0o700 });
+    const probe = path.join(state.path, `.probe-${process.pid}`);
+    writeFileSync(probe, "airlock\n");
+    rmSync(probe);
+  } catch (cause) {
+    throw new AirlockError("StateUnusable", `cannot write the state directory ${state.path}: ${errorText(cause)}; free space there or choose another with --state`, { directory: state.path }, { cause });
+  }
+}
+
+/** Generations each driver has used, so that none is ever used again. An unreadable file starts anew from its time. */
+export class GenerationStore {
+  readonly #file: string;
+  readonly #last: Record<string, string>;
+
+  constructor(state: StateDirectory) {
+    this.#file = path.join(state.path, "generations.json");
+    this.#last = readGenerations(this.#file);
+  }
+
+  last(driver: string): bigint {
+    return BigInt(this.#last[driver] ?? 0);
+  }
+
+  /** Reserves generations up to `generation`; written at once, whole or not at all. */
+  save(generations: Readonly<Record<string, bigint>>): void {
+    for (const [driver, generation] of Object.entries(generations)) this.#last[driver] = String(generation);
+    const temporary = `${this.#file}.${process.pid}`;
+    writeFileSync(temporary, `${JSON.stringify(this.#last, null, 2)}\n`, { mode: 0o600 });
+    renameSync(temporary, this.#file);
+  }
+}
+
+function readGenerations(file: string): Record<string, string> {
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return {};
+    throw new AirlockError("StateUnusable", `cannot read ${file}: ${errorText(error)}`, { file }, { cause: error });
+  }
+  try {
+    const parsed: unknown = JSON.parse(text);
+    const entries = Object.entries(parsed as object).filter((entry): entry is [string, string] => typeof entry[1] === "string" && /^\d{1,19}$/.test(entry[1]));
+    return Object.fromEntries(entries);
+  } catch (cause) {
+    throw new AirlockError("StateUnusable", `${file} is not readable as JSON; remove it to start counting generations anew`, { file }, { cause });
+  }
+}

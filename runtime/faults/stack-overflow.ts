@@ -1,0 +1,15 @@
+/** Overflows the stack. */
+import type { FaultDefinition } from "./fault.ts";
+
+const stackOverflow: FaultDefinition = {
+  name: "stack-overflow",
+  title: "overflows its stack",
+  where: "operation",
+  run: () => {
+    const deeper = (): number => deeper() + 1;
+    return deeper();
+  },
+  detectedAs: ["stack"],
+};
+
+export default stackOverflow;

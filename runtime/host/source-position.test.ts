@@ -1,0 +1,46 @@
+/** Stacks of both engines, hand-made and hostile, mapped to the author's lines. */
+import path from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import { bundleDriver } from "./bundle.ts";
+import type { DriverBundle } from "./driver-host.ts";
+import { mapStack, sourceStack } from "./source-position.ts";
+
+let bundle: DriverBundle;
+/** Where `new Error(what)` of the probe's explode.ts stands in the bundle. */
+let place: string;
+
+beforeAll(async () => {
+  bundle = await bundleDriver(path.join(import.meta.dirname, "../../test/fixtures/drivers/sandbox-probe"), "src/driver.ts");
+  const lines = bundle.code.split("\n");
+  const line = lines.findIndex((text) => text.includes("new Error(what)"));
+  place = `${bundle.name}:${line + 1}:${lines[line]!.indexOf("new Error(what)") + 1}`;
+});
+
+describe("mapStack", () => {
+  test.each([
+    ["QuickJS", (at: string) => `    at explode (${at})\n    at native\n`, "explode"],
+    ["V8", (at: string) => `Error: what\n    at explode (${at})\n    at runTurn (node:internal/main:1:1)`, "explode"],
+    ["V8 without a name", (at: string) => `Error: what\n    at ${at}`, ""],
+    ["V8, async", (at: string) => `    at async Object.transmit (${at})`, "Object.transmit"],
+    ["QuickJS without a name", (at: string) => `    at <anonymous> (${at})`, ""],
+  ])("%s", (_title, stack, functionName) => {
+    expect(mapStack(stack(place), bundle)).toEqual([{ file: "src/explode.ts", line: 3, column: 17, functionName }]);
+  });
+
+  test("leaves out frames of Airlock and of other files", () => {
+    const lines = bundle.code.split("\n");
+    const guest = lines.findIndex((text) => text.includes("readRecords(this.#inbox"));
+    expect(guest).toBeGreaterThan(0);
+    expect(mapStack(`    at dispatch (${bundle.name}:${guest + 1}:10)\n    at x (other.js:1:1)`, bundle)).toEqual([]);
+  });
+
+  test("is bounded and never throws on noise", () => {
+    const noise = ["", "at", bundle.name, `${bundle.name}:`, `at (${bundle.name}:0:0)`, `${bundle.name}:999999999:999999999`, `${bundle.name}:-1:NaN`, "x".repeat(100_000)];
+    expect(mapStack(noise.join("\n"), bundle)).toEqual(expect.any(Array));
+    expect(mapStack(`    at f (${place})\n`.repeat(1000), bundle)).toHaveLength(50);
+  });
+});
+
+test("sourceStack writes one frame per line", () => {
+  expect(sourceStack(`    at explode (${place})\n    at <eval> (${place})`, bundle)).toBe("at explode (src/explode.ts:3:17)\nat src/explode.ts:3:17");
+});

@@ -1,0 +1,158 @@
+/** Tests of matching: each refusal with its place, the grants that result, and that no resource has two drivers. */
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { clockManifest, labText, MachineFiles } from "../../test/fixtures/machine-files.ts";
+import { judge, matchDrivers } from "./match.ts";
+
+function problems(files: MachineFiles, text: string): string[] {
+  const machine = files.load(text);
+  return judge(machine, machine.devices).problems.list.map((one) => `${one.line}:${one.column}: ${one.text}`);
+}
+
+const change = (from: string, to: string) => labText.replace(from, to);
+
+describe("assignments", () => {
+  test("a grant is the need, with the limits of the machine file", () => {
+    using files = new MachineFiles();
+    const machine = files.load(change("size: 2", "size: 4").replace("device: rtc\n", "device: rtc\n    limits: { irqPerSecond: 9000, irqAck: 50ms }\n"));
+    const [clock, console] = matchDrivers(machine, machine.devices);
+    expect(clock).toMatchObject({
+      driver: "clock",
+      device: { name: "rtc" },
+      grant: {
+        driver: "clock",
+        device: "rtc",
+        windows: [{ name: "cmos", sizeBytes: 2, rights: "readwrite", widths: [8] }],
+        irqs: [{ name: "tick" }],
+        limits: { stormPerSecond: 9_000, ackMs: 50 },
+      },
+      quiesce: [{ do: "write" }, { do: "modify" }],
+    });
+    expect(console!.grant.windows).toEqual([{ name: "regs", sizeBytes: 8, rights: "readwrite", widths: [8] }]);
+  });
+
+  test("match finds one device, or one instance for each of several", () => {
+    using files = new MachineFiles();
+    const one = files.load(change("    device: rtc\n", "    match: { compatible: mc146818 }\n"));
+    expect(matchDrivers(one, one.devices).map((each) => [each.driver, each.device.name])).toContainEqual(["clock", "rtc"]);
+    const second = "  rtc2: { compatible: [mc146818], ports: { cmos: { base: 0x72, size: 2 } }, irqs: { tick: 9 } }\ndrivers:\n";
+    const two = files.load(change("    device: rtc\n", "    match: { compatible: [mc146818], expect: atLeastOne }\n").replace("drivers:\n", second));
+    expect(matchDrivers(two, two.devices).map((each) => each.driver)).toEqual(["clock.rtc", "clock.rtc2", "console"]);
+  });
+
+  test("an alternative gets a part of the same grants", () => {
+    using files = new MachineFiles();
+    files.package("polling", { ...clockManifest, name: "polling", needs: { windows: { cmos: { sizeBytes: 2, rights: "readwrite" } } } });
+    const machine = files.load(change("device: rtc\n", "device: rtc\n    restart: { escalate: { to: alternative, package: polling } }\n"));
+    const [clock] = matchDrivers(machine, machine.devices);
+    expect(clock!.alternative).toMatchObject({ package: { manifest: { name: "polling" } }, grant: { driver: "clock", irqs: [] } });
+  });
+});
+
+describe("refusals", () => {
+  const second = "  rtc2: { compatible: [mc146818], ports: { cmos: { base: 0x72, size: 2 } }, irqs: { tick: 9 } }\ndrivers:\n";
+  const cases: readonly [name: string, text: string, expected: string[]][] = [
+    ["a device that does not exist", change("device: rtc\n", "device: rtx\n"), ['9:13: driver "clock" names device "rtx", which does not exist; did you mean "rtc"?']],
+    ["no match", change("    device: rtc\n", "    match: { compatible: mc146819 }\n"), ['9:12: driver "clock" matches no device, not exactly one; did you mean "mc146818"?']],
+    ["more than stated", change("    device: rtc\n", "    match: { compatible: mc146818 }\n").replace("drivers:\n", second), [
+      '10:12: driver "clock" matches 2 devices (rtc, rtc2), not exactly one; write device: with one of them, or another expect',
+    ]],
+    ["a device of another kind", change("device: com1", "device: rtc").replace("[regs, line]", "[]"), [
+      '12:14: package "uart-16550" of driver "console" drives uart-16550, but device "rtc" is mc146818; name another package or device',
+      '14:13: driver "console": its package needs window "regs", which is not granted; add regs to grants, or name another package',
+      '14:13: driver "console": its package needs irq "line", which is not granted; add line to grants, or name another package',
+    ]],
+    ["a need that is not granted", change("[cmos, tick]", "[cmos]"), ['10:13: driver "clock": its package needs irq "tick", which is not granted; add tick to grants, or name another package']],
+    ["a grant that is not needed", change("[cmos, tick]", "[cmos, tick, alarm]"), ['10:26: driver "clock": "alarm" is granted, but package "rtc-mc146818" does not need it; remove it from grants']],
+    ["a grant twice", change("[cmos, tick]", "[cmos, tick, cmos]"), ['10:26: driver "clock": "cmos" is granted twice; name it once']],
+    ["a resource the device lacks", change("cmos: { base", "cmso: { base"), ['10:14: driver "clock": device "rtc" has no window "cmos"; did you mean "cmso"?']],
+    ["a window that is too small", change("size: 2", "size: 1"), ['10:14: driver "clock": window "cmos" of device "rtc" has 1 bytes, but the package needs 2; correct its size, or name another package']],
+    ["a width the device does not decode", change("size: 2", "size: 2, widths: [16]"), ['10:14: driver "clock": window "cmos" of device "rtc" does not decode 8-bit accesses; write widths: [8] if it does']],
+    ["overlapping devices", change("0x3f8, size: 8", "0x71, size: 8"), ['5:54: "regs", ports 0x71 (8 bytes), of device "com1" overlaps "cmos", ports 0x70 (2 bytes), of device "rtc"; correct base or size of one of them']],
+    ["PCI configuration", change("0x70", "0xcf7"), ['10:14: driver "clock": window "cmos" of device "rtc" holds the PCI configuration ports 0xcf8 to 0xcff, which nobody is granted; remove it']],
+    ["double assignment", change("package: console\n    device: com1\n    grants: [regs, line]", "package: clock\n    device: rtc\n    grants: [cmos, tick]"), [
+      '14:14: driver "console": "cmos" of device "rtc" is already granted to driver "clock"; one resource has one driver; remove one grant',
+      '14:20: driver "console": "tick" of device "rtc" is already granted to driver "clock"; one resource has one driver; remove one grant',
+    ]],
+  ];
+  test.each(cases)("%s", (_, text, expected) => {
+    using files = new MachineFiles();
+    expect(problems(files, text)).toEqual(expected);
+    const machine = files.load(text);
+    expect(() => matchDrivers(machine, machine.devices)).toThrow(expect.objectContaining({ code: "MachineFileInvalid" }));
+  });
+
+  test("ports 0xcf8 to 0xcff and no others are PCI configuration", () => {
+    using files = new MachineFiles();
+    const refused = (base: number) => problems(files, change("0x70", `0x${base.toString(16)}`)).length === 1;
+    expect([0xcf6, 0xcf7, 0xcf8, 0xcfc, 0xcff, 0xd00].map(refused)).toEqual([false, true, true, true, true, false]);
+  });
+
+  test("an alternative that needs more than is granted", () => {
+    using files = new MachineFiles();
+    files.package("greedy", { ...clockManifest, name: "greedy", needs: { windows: { cmos: { sizeBytes: 2, rights: "readwrite" }, nvram: { sizeBytes: 8, rights: "read" } } } });
+    expect(problems(files, change("device: rtc\n", "device: rtc\n    restart: { escalate: { to: alternative, package: greedy } }\n"))).toEqual([
+      '10:54: alternative "greedy" of driver "clock": it needs window "nvram", which is not granted; name another alternative',
+    ]);
+  });
+
+  test("more than 31 windows and lines", () => {
+    using files = new MachineFiles();
+    const irqs = Array.from({ length: 31 }, (_, index) => `i${index}`);
+    files.package("clock", { ...clockManifest, needs: { ...(clockManifest["needs"] as object), irqs } });
+    expect(files.problems(labText)).toEqual([expect.stringMatching(/^clock\/driver\.json:\d+:\d+: needs 32 windows and lines; a driver has at most 31$/)]);
+    const grants = Array.from({ length: 32 }, (_, index) => `g${index}`).join(", ");
+    files.package("clock", clockManifest);
+    expect(problems(files, change("[cmos, tick]", `[${grants}]`))).toContain('10:13: driver "clock" is granted 32 windows and lines; at most 31');
+  });
+});
+
+describe("whatever the machine file says", () => {
+  const sometimes = <T,>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined, freq: 2 });
+  const device = fc.record({ uart: fc.boolean(), base: sometimes(fc.integer({ min: 0, max: 40 })), size: sometimes(fc.constantFrom(1, 2)), irq: fc.nat(3) });
+  const driver = fc.record({
+    uart: sometimes(fc.boolean()),
+    device: fc.nat(5),
+    match: sometimes(fc.constantFrom("exactlyOne", "atLeastOne", "any")),
+    grants: sometimes(fc.array(fc.constantFrom("cmos", "tick", "regs", "line"), { maxLength: 4 })),
+  });
+
+  test("no resource and no address has two drivers, and every refusal has its place", () => {
+    using files = new MachineFiles();
+    let accepted = 0;
+    fc.assert(
+      fc.property(fc.array(device, { minLength: 1, maxLength: 6 }), fc.array(driver, { minLength: 1, maxLength: 4 }), (devices, drivers) => {
+        const text = [
+          "machine: any",
+          "platform: { type: sim }",
+          "devices:",
+          ...devices.map(({ uart, base, size, irq }, index) => {
+            const range = `{ base: ${base ?? 64 + 8 * index}, size: ${size ?? 8} }`;
+            return `  d${index}: { compatible: [${uart ? "uart-16550" : "mc146818"}], ports: { ${uart ? "regs" : "cmos"}: ${range} }, irqs: { ${uart ? "line" : "tick"}: ${irq} } }`;
+          }),
+          "drivers:",
+          ...drivers.map((one, index) => {
+            const uart = one.uart ?? devices[one.device]?.uart ?? false;
+            const grants = one.grants ?? (uart ? ["regs", "line"] : ["cmos", "tick"]);
+            const target = one.match === undefined ? `device: d${one.device}` : `match: { compatible: [mc146818, uart-16550], expect: ${one.match} }`;
+            return `  r${index}: { package: ${uart ? "console" : "clock"}, ${target}, grants: [${grants.join(", ")}] }`;
+          }),
+        ].join("\n");
+        const machine = files.load(text);
+        const { drivers: judged, problems: found } = judge(machine, machine.devices);
+        const granted = judged.flatMap((one) => one.resources.filter((each) => each.granted).map((each) => `${each.device}/${each.name}`));
+        expect(new Set(granted).size).toBe(granted.length);
+        for (const one of found.list) expect(one).toMatchObject({ file: machine.file, line: expect.any(Number), column: expect.any(Number), text: expect.stringMatching(/; .|\?$/) });
+        if (found.list.length > 0) return;
+        const addresses = matchDrivers(machine, machine.devices).flatMap(({ device: { windows }, grant }) =>
+          grant.windows.flatMap(({ name, sizeBytes }) => Array.from({ length: sizeBytes }, (_, offset) => windows[name]!.base + offset)),
+        );
+        expect(new Set(addresses).size).toBe(addresses.length);
+        accepted += addresses.length > 0 ? 1 : 0;
+      }),
+      { numRuns: 400 },
+    );
+    // Random machines that are all refused would show nothing.
+    expect(accepted).toBeGreaterThan(10);
+  });
+});

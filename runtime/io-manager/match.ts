@@ -1,0 +1,254 @@
+/** Matches drivers to devices: the stated number of them, exactly the needs, and no resource twice. */
+import type { IrqGrant, WindowGrant } from "../api/grants.ts";
+import type { DeviceDescription, DeviceWindow } from "../bus/device.ts";
+import type { BusGrant, QuiesceStep } from "../bus/platform.ts";
+import type { LoadedDriver, LoadedMachine } from "../machine/load.ts";
+import type { LoadedManifest } from "../machine/manifest.ts";
+import { type Manifest, resourcesPerDriver, type WindowNeed } from "../machine/manifest-schema.ts";
+import type { Expectation } from "../machine/schema.ts";
+import { type Path, Problems } from "../machine/source.ts";
+import { advice } from "../machine/suggest.ts";
+import { checkOverlaps, devicesCompatibleWith, rangeText, touchesPciConfig } from "./inventory.ts";
+
+/** A grant without its generation: what every generation of a driver is given. */
+export type GrantTemplate = Omit<BusGrant, "generation">;
+
+/** A package and what it gets of the device. */
+export interface AssignedPackage {
+  readonly package: LoadedManifest;
+  readonly grant: GrantTemplate;
+  readonly quiesce: readonly QuiesceStep[];
+}
+
+/** One driver instance and its device. */
+export interface Assignment extends AssignedPackage {
+  /** The instance's name: the driver's; of several matched devices "<driver>.<device>". */
+  readonly driver: string;
+  /** The entry of the machine file. */
+  readonly loaded: LoadedDriver;
+  readonly device: DeviceDescription;
+  /** What the driver becomes when it is escalated to its alternative. */
+  readonly alternative?: AssignedPackage;
+}
+
+/** Why a device is or is not this driver's. */
+export interface DeviceVerdict {
+  readonly device: string;
+  readonly matched: boolean;
+  readonly reason: string;
+}
+
+/** What became of one need or grant of a driver on one device. */
+export interface ResourceVerdict {
+  readonly device: string;
+  readonly kind: "window" | "irq";
+  readonly name: string;
+  readonly granted: boolean;
+  readonly reason: string;
+}
+
+export interface DriverJudgement {
+  readonly driver: LoadedDriver;
+  readonly devices: readonly DeviceVerdict[];
+  readonly resources: readonly ResourceVerdict[];
+  /** Empty when anything of the driver was refused. */
+  readonly assignments: readonly Assignment[];
+}
+
+/** Everything found out about a machine's drivers. It may be brought up only when there are no problems. */
+export interface Judgement {
+  readonly drivers: readonly DriverJudgement[];
+  readonly problems: Problems;
+}
+
+/**
+ * The assignments of a machine on a platform that has these devices.
+ * @throws AirlockError MachineFileInvalid with every problem as "file:line:col: what; what to do"
+ */
+export function matchDrivers(machine: LoadedMachine, devices: readonly DeviceDescription[]): readonly Assignment[] {
+  const { drivers, problems } = judge(machine, devices);
+  problems.throwIfAny("MachineFileInvalid", machine.file);
+  return drivers.flatMap((one) => one.assignments);
+}
+
+/** Like `matchDrivers`, with reasons; problems are a result, not an error. */
+export function judge(machine: LoadedMachine, devices: readonly DeviceDescription[]): Judgement {
+  const problems = new Problems();
+  checkOverlaps(devices, machine.source, problems);
+  const judging: Judging = {
+    devices,
+    holders: new Map(),
+    fail: (path, text, what) => problems.add(machine.file, machine.source.locate(path, what), text),
+  };
+  return { drivers: machine.drivers.map((driver) => judgeDriver(judging, driver)), problems };
+}
+
+interface Judging {
+  readonly devices: readonly DeviceDescription[];
+  /** "device/resource" -> the driver instance that has it. */
+  readonly holders: Map<string, string>;
+  readonly fail: (path: Path, text: string, what?: "key" | "value") => void;
+}
+
+function judgeDriver(judging: Judging, driver: LoadedDriver): DriverJudgement {
+  const verdicts = judging.devices.map((device) => judgeDevice(driver, device));
+  const matched = judging.devices.filter((_, index) => verdicts[index]!.matched);
+  let sound = checkCount(judging, driver, matched);
+  const resources: ResourceVerdict[] = [];
+  const assignments: Assignment[] = [];
+  for (const device of matched) {
+    const name = matched.length > 1 ? `${driver.name}.${device.name}` : driver.name;
+    sound = checkCompatible(judging, driver, driver.package, device, packagePath(driver)) && sound;
+    const mine = judgeResources(judging, driver, name, device);
+    resources.push(...mine);
+    sound = mine.every((one) => one.granted) && sound;
+    const alternative = driver.alternative && judgeAlternative(judging, driver, name, driver.alternative, device);
+    assignments.push({ driver: name, loaded: driver, device, ...assigned(driver, name, driver.package, device), ...(alternative && { alternative }) });
+  }
+  return { driver, devices: verdicts, resources, assignments: sound ? assignments : [] };
+}
+
+function judgeDevice({ entry, package: { manifest } }: LoadedDriver, device: DeviceDescription): DeviceVerdict {
+  const has = `it is ${device.compatible.join(", ")}`;
+  const drives = manifest.compatible.find((one) => device.compatible.includes(one));
+  const driven = drives === undefined ? `but the package drives ${manifest.compatible.join(", ")} and ${has}` : `and the package drives ${drives}`;
+  if (entry.device !== undefined) {
+    const matched = entry.device === device.name;
+    return { device: device.name, matched, reason: matched ? `the machine file names it, ${driven}` : `the machine file names device "${entry.device}"` };
+  }
+  const wanted = entry.match?.compatible ?? [];
+  const by = wanted.find((one) => device.compatible.includes(one));
+  return { device: device.name, matched: by !== undefined, reason: by === undefined ? `match wants ${wanted.join(", ")}; ${has}` : `match wants ${by}, ${driven}` };
+}
+
+const expected: Readonly<Record<Expectation, { least: number; most: number; text: string }>> = {
+  exactlyOne: { least: 1, most: 1, text: "exactly one" },
+  atMostOne: { least: 0, most: 1, text: "at most one" },
+  atLeastOne: { least: 1, most: Infinity, text: "at least one" },
+  any: { least: 0, most: Infinity, text: "any number" },
+};
+
+function checkCount({ devices, fail }: Judging, { name, entry }: LoadedDriver, matched: readonly DeviceDescription[]): boolean {
+  if (entry.device !== undefined) {
+    if (matched.length > 0) return true;
+    const known = advice(entry.device, devices.map((device) => device.name), "device");
+    fail(["drivers", name, "device"], `driver "${name}" names device "${entry.device}", which does not exist; ${known}`);
+    return false;
+  }
+  const { least, most, text } = expected[entry.match?.expect ?? "exactlyOne"];
+  if (matched.length >= least && matched.length <= most) return true;
+  const found = matched.length === 0 ? "no device" : `${matched.length} devices (${matched.slice(0, 8).map((one) => one.name).join(", ")})`;
+  const all = devices.flatMap((device) => device.compatible);
+  const todo = matched.length === 0 ? advice(entry.match?.compatible[0] ?? "", all, "device") : "write device: with one of them, or another expect";
+  fail(["drivers", name, "match"], `driver "${name}" matches ${found}, not ${text}; ${todo}`);
+  return false;
+}
+
+function packagePath(driver: LoadedDriver): Path {
+  return ["drivers", driver.name, "package"];
+}
+
+function checkCompatible({ fail }: Judging, { name }: LoadedDriver, { manifest }: LoadedManifest, device: DeviceDescription, at: Path): boolean {
+  if (devicesCompatibleWith([device], manifest.compatible).length > 0) return true;
+  fail(
+    at,
+    `package "${manifest.name}" of driver "${name}" drives ${manifest.compatible.join(", ")}, but device "${device.name}" is ${device.compatible.join(", ")}; name another package or device`,
+  );
+  return false;
+}
+
+/** Each need and each grant, once; what is refused is a problem too. */
+function judgeResources(judging: Judging, driver: LoadedDriver, instance: string, device: DeviceDescription): ResourceVerdict[] {
+  const { grants } = driver.entry;
+  const { manifest } = driver.package;
+  const at: Path = ["drivers", driver.name, "grants"];
+  const verdicts: ResourceVerdict[] = [];
+  const refuse = (kind: ResourceVerdict["kind"], name: string, path: Path, what: string, todo: string) => {
+    judging.fail(path, `driver "${driver.name}": ${what}; ${todo}`);
+    verdicts.push({ device: device.name, kind, name, granted: false, reason: what });
+  };
+  if (grants.length > resourcesPerDriver) {
+    judging.fail(at, `driver "${driver.name}" is granted ${grants.length} windows and lines; at most ${resourcesPerDriver}`);
+  }
+  for (const [kind, name, need] of needsOf(manifest)) {
+    const index = grants.indexOf(name);
+    if (index < 0) {
+      refuse(kind, name, at, `its package needs ${kind} "${name}", which is not granted`, `add ${name} to grants, or name another package`);
+      continue;
+    }
+    const lack = lacking(device, kind, name, need);
+    const holder = judging.holders.get(`${device.name}/${name}`);
+    if (lack !== undefined) refuse(kind, name, [...at, index], lack.what, lack.todo);
+    else if (holder !== undefined) {
+      refuse(kind, name, [...at, index], `"${name}" of device "${device.name}" is already granted to driver "${holder}"`, "one resource has one driver; remove one grant");
+    } else {
+      judging.holders.set(`${device.name}/${name}`, instance);
+      verdicts.push({ device: device.name, kind, name, granted: true, reason: grantedText(device, kind, name, need) });
+    }
+  }
+  const needed = needsOf(manifest).map(([, name]) => name);
+  for (const [index, grant] of grants.entries()) {
+    const kind = Object.hasOwn(device.irqs, grant) ? "irq" : "window";
+    if (grants.indexOf(grant) !== index) refuse(kind, grant, [...at, index], `"${grant}" is granted twice`, "name it once");
+    else if (!needed.includes(grant)) {
+      const near = advice(grant, needed, "need");
+      refuse(kind, grant, [...at, index], `"${grant}" is granted, but package "${manifest.name}" does not need it`, near.startsWith("did") ? near : "remove it from grants");
+    }
+  }
+  return verdicts;
+}
+
+type Need = readonly [kind: ResourceVerdict["kind"], name: string, need: WindowNeed | undefined];
+
+function needsOf({ needs }: Manifest): Need[] {
+  return [...Object.entries(needs.windows).map(([name, need]): Need => ["window", name, need]), ...needs.irqs.map((name): Need => ["irq", name, undefined])];
+}
+
+/** What the device lacks for a need. */
+function lacking(device: DeviceDescription, kind: ResourceVerdict["kind"], name: string, need: WindowNeed | undefined): { what: string; todo: string } | undefined {
+  const all: Readonly<Record<string, unknown>> = kind === "irq" ? device.irqs : device.windows;
+  if (!Object.hasOwn(all, name)) {
+    return { what: `device "${device.name}" has no ${kind} "${name}"`, todo: advice(name, Object.keys(all), kind) };
+  }
+  if (need === undefined) return undefined;
+  const window = device.windows[name] as DeviceWindow;
+  if (window.sizeBytes < need.sizeBytes) {
+    return { what: `window "${name}" of device "${device.name}" has ${window.sizeBytes} bytes, but the package needs ${need.sizeBytes}`, todo: "correct its size, or name another package" };
+  }
+  const missing = need.widths.filter((width) => !window.widths.includes(width));
+  if (missing.length > 0) {
+    return { what: `window "${name}" of device "${device.name}" does not decode ${missing.join(" and ")}-bit accesses`, todo: `write widths: [${need.widths.join(", ")}] if it does` };
+  }
+  if (touchesPciConfig({ ...window, sizeBytes: need.sizeBytes })) {
+    return { what: `window "${name}" of device "${device.name}" holds the PCI configuration ports 0xcf8 to 0xcff, which nobody is granted`, todo: "remove it" };
+  }
+  return undefined;
+}
+
+function grantedText(device: DeviceDescription, kind: ResourceVerdict["kind"], name: string, need: WindowNeed | undefined): string {
+  if (kind === "irq" || need === undefined) return `line ${device.irqs[name]!}, needed and granted`;
+  const window = device.windows[name]!;
+  return `${rangeText(window.kind, window.base, need.sizeBytes)}, ${need.rights}, ${need.widths.join("/")}-bit, needed and granted`;
+}
+
+/** An alternative gets no more than the driver it replaces: its needs lie within the same grants. */
+function judgeAlternative(judging: Judging, driver: LoadedDriver, instance: string, loaded: LoadedManifest, device: DeviceDescription): AssignedPackage {
+  const at: Path = ["drivers", driver.name, "restart", "escalate", "package"];
+  checkCompatible(judging, driver, loaded, device, at);
+  for (const [kind, name, need] of needsOf(loaded.manifest)) {
+    const lack = driver.entry.grants.includes(name)
+      ? lacking(device, kind, name, need)
+      : { what: `it needs ${kind} "${name}", which is not granted`, todo: "name another alternative" };
+    if (lack !== undefined) judging.fail(at, `alternative "${loaded.manifest.name}" of driver "${driver.name}": ${lack.what}; ${lack.todo}`);
+  }
+  return assigned(driver, instance, loaded, device);
+}
+
+/** The grant is the need, not the device's whole window: a package gets no register it does not ask for. */
+function assigned({ limits }: LoadedDriver, instance: string, loaded: LoadedManifest, device: DeviceDescription): AssignedPackage {
+  const { needs, quiesce } = loaded.manifest;
+  const windows = Object.entries(needs.windows).map(([name, { sizeBytes, rights, widths }]): WindowGrant => ({ name, sizeBytes, rights, widths }));
+  const irqs = needs.irqs.map((name): IrqGrant => ({ name }));
+  const busLimits = { stormPerSecond: limits.irqPerSecond, ackMs: limits.irqAckMs };
+  return { package: loaded, grant: { driver: instance, device: device.name, windows, irqs, limits: busLimits }, quiesce };
+}

@@ -4,27 +4,33 @@ import { expect, test } from "vitest";
 import driver from "./driver.ts";
 import { Register, alarm, data, hours24, index } from "./registers.ts";
 
-/** A chip that holds still: 64 bytes behind an index and a data register. */
+/** A chip that holds still: 64 bytes behind an index and a data register, and an interrupt pin that reading C releases. */
 function fakeChip() {
   const bytes = new Uint8Array(64);
   let selected = 0;
-  return {
+  const chip = {
     bytes,
-    read: (offset: number) => {
+    pin: (_asserted: boolean): void => undefined,
+    read(offset: number): number {
       const value = offset === data ? bytes[selected]! : 0xff;
-      if (offset === data && selected === Register.c) bytes[Register.c] = 0;
+      if (offset === data && selected === Register.c) {
+        bytes[Register.c] = 0;
+        chip.pin(false);
+      }
       return value;
     },
-    write: (offset: number, _width: number, value: number) => {
+    write(offset: number, _width: number, value: number): void {
       if (offset === index) selected = value & 0x3f;
       else bytes[selected] = value;
     },
   };
+  return chip;
 }
 
 async function start() {
   const chip = fakeChip();
   const running = await startDriver(driver, { windows: { cmos: { sizeBytes: 2, space: chip } }, irqs: ["tick"] });
+  chip.pin = (asserted) => running.setIrq("tick", asserted);
   return { chip, running };
 }
 
@@ -41,9 +47,7 @@ test("tells of the alarm and acks the interrupt", async () => {
   await running.call("setAlarm", { hour: 6, minute: 30, second: 0 });
   for (let day = 0; day < 2; day++) {
     chip.bytes[Register.c] = alarm;
-    running.setIrq("tick", true);
-    await running.advance(0);
-    running.setIrq("tick", false);
+    chip.pin(true);
     await running.advance(1);
     expect(running.takeEvents()).toEqual([{ name: "alarm", payload: {} }]);
   }

@@ -36,6 +36,9 @@ export interface TestHardware {
 /** Machine time a call may take before the test is told that the driver hangs. */
 const callLimitMicros = 60e6;
 
+/** Interrupts while machine time stands still: more means that the driver acks without clearing the cause. */
+const maxInterruptsAtOnce = 1000;
+
 /** Timers that may fire while one call is waited for: beyond this, something fires without end. */
 const maxSteps = 100_000;
 
@@ -97,6 +100,8 @@ class InMemoryDriver<C extends ClassContract> implements TestDriver<C> {
   #ready = false;
   #failure: Error | undefined;
   #nextTag = 1;
+  #interruptsAtMicros = 0;
+  #interrupts = 0;
 
   constructor(definition: DriverDefinition<C>, hardware: TestHardware) {
     this.clock = hardware.clock ?? new VirtualClock();
@@ -158,6 +163,10 @@ class InMemoryDriver<C extends ClassContract> implements TestDriver<C> {
     for (const [index, line] of this.#lines.entries()) {
       if (!line.asserted || line.masked || line.owesAck || this.#failure !== undefined) continue;
       line.owesAck = true;
+      const now = this.clock.nowMicros();
+      this.#interrupts = now === this.#interruptsAtMicros ? this.#interrupts + 1 : 1;
+      this.#interruptsAtMicros = now;
+      if (this.#interrupts > maxInterruptsAtOnce) this.#failure ??= new Error(`interrupt storm on "${line.name}": acked ${maxInterruptsAtOnce} times, still asserted`);
       this.#post(RecordKind.irq, index, 0);
     }
   }

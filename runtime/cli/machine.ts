@@ -85,6 +85,7 @@ export class Machine<Handle = unknown> {
       const key = assignment.package.mainFile;
       if (!bundles.has(key)) bundles.set(key, parts.bundle(assignment.package));
       const [bundle, module] = await Promise.all([bundles.get(key)!, loadClass(assignment.package.manifest.class)]);
+      checkContract(assignment, module);
       return superviseDriver(parts, io, assignment, module, bundle);
     }));
     return new Machine(parts, io, drivers);
@@ -166,6 +167,15 @@ function superviseDriver<Handle>(
   supervisor.onChange((status) => logs.note(name, status.generation, status.reason === undefined ? status.state : `${status.state}: ${status.reason}`, LogLevel.debug));
   const driver: MachineDriver = { name, assignment, class: module, shadow, supervisor: supervisor as DriverSupervisor };
   return driver;
+}
+
+/** @throws AirlockError ManifestInvalid when the package was written for another version of its class's contract */
+function checkContract({ package: { directory, manifest } }: Assignment, { contract }: ClassModule): void {
+  if (manifest.contractVersion === contract.version) return;
+  throw new AirlockError(
+    "ManifestInvalid", `${directory}/driver.json: it is written for version ${manifest.contractVersion} of class "${contract.name}", this build has version ${contract.version}; get a package for that`,
+    { file: `${directory}/driver.json`, class: contract.name },
+  );
 }
 
 /** The instances that an instance depends on: all of each driver its machine file names. */

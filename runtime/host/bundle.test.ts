@@ -90,6 +90,21 @@ describe("bundleDriver", () => {
     await expect(bundleDriver(path.join(root, "nothing"), "x.ts")).rejects.toThrow("no such driver package");
   });
 
+  test("is made once while its files stay as they are, and again when one changes", async () => {
+    driver('export * from "./rate.ts";');
+    write("src/rate.ts", "export const rate = 5;\n");
+    const [first, second] = await Promise.all([bundleDriver(folder, "src/driver.ts"), bundleDriver(folder, "src/driver.ts")]);
+    expect(second).toBe(first);
+    expect(await bundleDriver(folder, "src/driver.ts")).toBe(first);
+    write("src/rate.ts", "export const rate = 66; console.log(rate);\n");
+    const changed = await bundleDriver(folder, "src/driver.ts");
+    expect(changed.code).toContain("66");
+    write("src/rate.ts", "export const rate = ;\n");
+    await refusal();
+    write("src/rate.ts", "export const rate = 7; console.log(rate);\n");
+    expect((await bundleDriver(folder, "src/driver.ts")).code).toContain("rate = 7");
+  });
+
   test("has a size limit", async () => {
     write("src/half.ts", `export const half = "${"x".repeat(maxBundleBytes / 2)}";\n`);
     write("src/other.ts", `export const other = "${"y".repeat(maxBundleBytes / 2)}";\n`);

@@ -32,9 +32,44 @@ export interface BundleProblem {
  */
 export async function bundleDriver(packageDir: string, main: string): Promise<DriverBundle> {
   const root = packageRoot(packageDir);
+  const key = `${root}\0${main}`;
+  const kept = bundles.get(key);
+  if (kept !== undefined && (kept.stamp === undefined || kept.stamp() === kept.made)) return kept.bundle;
+  const entry: Kept = { bundle: makeBundle(root, main, (files) => {
+    entry.stamp = () => stampOf(files);
+    entry.made = entry.stamp();
+  }) };
+  bundles.delete(key);
+  bundles.set(key, entry);
+  if (bundles.size > maxKeptBundles) bundles.delete(bundles.keys().next().value!);
+  entry.bundle.catch(() => { if (bundles.get(key) === entry) bundles.delete(key); });
+  return entry.bundle;
+}
+
+/** A bundle that is made or being made; once made, `stamp` tells whether its files are still those it was made of. */
+interface Kept {
+  readonly bundle: Promise<DriverBundle>;
+  stamp?: () => string;
+  made?: string;
+}
+
+const bundles = new Map<string, Kept>();
+/** Many drivers of one machine share a package, few machines have more packages than this. */
+const maxKeptBundles = 64;
+
+/** Sizes and times of the files a bundle was made of. */
+function stampOf(files: readonly string[]): string {
+  return files.map((file) => {
+    const stat = statSync(file, { throwIfNoEntry: false });
+    return stat === undefined ? "gone" : `${stat.size}@${stat.mtimeMs}@${stat.ino}`;
+  }).join();
+}
+
+async function makeBundle(root: string, main: string, from: (files: readonly string[]) => void): Promise<DriverBundle> {
   const name = `${path.basename(root)}/bundle.js`;
   const result = await runBuild(root, main);
   if (Array.isArray(result)) throw invalid(path.basename(root), result);
+  from(Object.keys(result.metafile.inputs).filter((file) => !file.endsWith(entryName)).map((file) => path.resolve(root, file)));
   const files = result.outputFiles;
   const code = files.find((file) => file.path.endsWith(".js"));
   const map = files.find((file) => file.path.endsWith(".map"));
@@ -51,7 +86,7 @@ export async function checkImports(packageDir: string, main: string): Promise<re
   return Array.isArray(result) ? result : [];
 }
 
-type Built = BuildResult<{ write: false }>;
+type Built = BuildResult<{ write: false; metafile: true }>;
 
 async function runBuild(root: string, main: string): Promise<Built | BundleProblem[]> {
   const entry = `./${main}`;
@@ -64,7 +99,7 @@ async function runBuild(root: string, main: string): Promise<Built | BundleProbl
         contents: `import driver from ${JSON.stringify(entry)};\nimport { serve } from "${guestSpecifier}";\nexport default (bridge) => serve(driver, bridge);\n`,
         resolveDir: root, sourcefile: entryName, loader: "js",
       },
-      absWorkingDir: root, outfile: path.join(root, "bundle.js"), write: false, bundle: true, logLevel: "silent",
+      absWorkingDir: root, outfile: path.join(root, "bundle.js"), write: false, metafile: true, bundle: true, logLevel: "silent",
       // The wrapping function keeps the bundle's names out of the global scope; its value is the script's.
       format: "iife", globalName: "airlockDriver", banner: { js: "(() => {" }, footer: { js: "return airlockDriver.default;\n})();" },
       target: "es2022", platform: "neutral", charset: "utf8", sourcemap: "external", sourcesContent: true,

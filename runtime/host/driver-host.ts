@@ -47,6 +47,8 @@ export interface DriverHost {
   readonly generation: bigint;
   /** Queues one record for the driver; false when the queue is full. */
   send(kind: number, id: number, tag: number, payload: Uint8Array): boolean;
+  /** Hands over, in this call, what the driver has sent before it: a failure must not lose what was delivered already. */
+  drain(): void;
   /** Arms a fault (fault injection only). */
   inject(where: FaultPoint, code: string): void;
   /** Ends the instance whatever it is doing; resolves when its thread is free or gone. Idempotent. */

@@ -8,7 +8,7 @@ import { putRecord, readRecords, recordBytes } from "../api/records.ts";
 import type { InlineHandle } from "../bus/inline-connection.ts";
 import { GuestLoadError, type LoadedSandbox, type SandboxTier } from "../sandbox/sandbox.ts";
 import type { TraceSink } from "../trace/entry.ts";
-import type { ArmedFault, DriverHost, HostEvents, HostFactory, HostSpec } from "./driver-host.ts";
+import type { ArmedFault, DriverBundle, DriverHost, HostEvents, HostFactory, HostSpec } from "./driver-host.ts";
 import { DriverInstance } from "./driver-instance.ts";
 import { sourceStack } from "./source-position.ts";
 import { deliver } from "./thread-host.ts";
@@ -89,7 +89,10 @@ export class InlineHostFactory implements HostFactory<InlineHandle> {
 class InlineHost implements DriverHost {
   readonly generation: bigint;
   readonly #clock: Clock;
+  readonly #bundle: DriverBundle;
+  readonly #events: HostEvents;
   readonly #pending = new Set<() => void>();
+  readonly #output: Uint8Array[] = [];
   #instance: DriverInstance | undefined;
   #queuedBytes = 0;
   #finished = false;
@@ -100,25 +103,21 @@ class InlineHost implements DriverHost {
   ) {
     this.generation = generation;
     this.#clock = parts.clock;
-    const failed = (failure: Failure): void => this.#later(() => {
-      this.#finish();
-      const stack = failure.stack === undefined ? undefined : sourceStack(failure.stack, spec.bundle);
-      events.failed({ ...failure, ...(stack !== undefined && { stack }) });
-    });
+    this.#bundle = spec.bundle;
+    this.#events = events;
     if (!("start" in loaded)) {
-      failed(loaded);
+      this.#failed(loaded);
       return;
     }
     const instance = new DriverInstance(loaded, {
       setup, port: handle.port, clock: parts.clock, trace: parts.trace(spec.driver), limits: spec.limits,
       link: {
-        output: (records) => this.#later(() => {
-          const framed = readRecords(records);
-          if (framed.ok) deliver(framed.records, events);
-          else failed({ kind: "protocol-violation", message: `malformed message: ${framed.reason}` });
-        }),
+        output: (records) => {
+          this.#output.push(records);
+          this.#later(() => this.drain());
+        },
         log: (level, text) => this.#later(() => events.log(level, text)),
-        failed,
+        failed: (failure) => this.#failed(failure),
         turn: () => undefined,
       },
     });
@@ -142,12 +141,30 @@ class InlineHost implements DriverHost {
     return true;
   }
 
+  drain(): void {
+    for (const records of this.#output.splice(0)) {
+      if (this.#finished) return;
+      const framed = readRecords(records);
+      if (framed.ok) deliver(framed.records, this.#events);
+      else this.#failed({ kind: "protocol-violation", message: `malformed message: ${framed.reason}` });
+    }
+  }
+
   inject(where: FaultPoint, code: string): void {
     this.#later(() => this.#instance?.inject(where, code));
   }
 
   async terminate(): Promise<void> {
     this.#finish();
+  }
+
+  #failed(failure: Failure): void {
+    this.#later(() => {
+      this.drain();
+      this.#finish();
+      const stack = failure.stack === undefined ? undefined : sourceStack(failure.stack, this.#bundle);
+      this.#events.failed({ ...failure, ...(stack !== undefined && { stack }) });
+    });
   }
 
   #later(run: () => void): void {

@@ -132,11 +132,11 @@ export class ThreadHost implements DriverHost {
   async #pump(ring: MessageRing): Promise<void> {
     while (this.#state === "serving") {
       await ring.waitAsync();
-      this.#drain();
+      this.drain();
     }
   }
 
-  #drain(): void {
+  drain(): void {
     if (this.#state !== "serving") return;
     const bytes = this.#fromDriver?.take();
     if (bytes?.length === 0) return;
@@ -152,7 +152,7 @@ export class ThreadHost implements DriverHost {
     } else if (message.type === "load-failed") this.#refuse(message.failure);
     else if (message.type === "log") this.#events?.log(message.level, message.text);
     else {
-      this.#drain();
+      this.drain();
       this.#fail(message.failure);
     }
   }

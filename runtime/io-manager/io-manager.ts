@@ -51,11 +51,17 @@ export class IoManager<Handle = unknown> {
    * @throws AirlockError NotFound without such a driver; InvalidArgument while another generation is connected or when
    * the generation is not newer; HardwareTimeout; what the platform throws
    */
-  async connect(driver: string, generation: bigint, report: (report: BusReport) => void, which: "package" | "alternative" = "package"): Promise<Lease<Handle>> {
+  async connect(
+    driver: string, generation: bigint, report: (report: BusReport) => void, which: "package" | "alternative" = "package",
+  ): Promise<Lease<Handle>> {
     const { grant, quiesce } = this.#assigned(driver, which);
     const last = this.#generations.get(driver);
     if (this.#leases.has(driver)) throw refused(driver, generation, `generation ${last} is still connected; close it first`);
-    if (last !== undefined && generation <= last) throw refused(driver, generation, `generation ${last} was connected before; generations are never reused`);
+    if (last !== undefined && generation <= last) throw refused(
+      driver,
+      generation,
+      `generation ${last} was connected before; generations are never reused`,
+    );
     this.#leases.set(driver, "connecting");
     this.#generations.set(driver, generation);
     const connection = await this.#connectInTime({ ...grant, generation }, report);
@@ -103,7 +109,11 @@ export class IoManager<Handle = unknown> {
   /** Takes one capability from a connected driver. @throws AirlockError NotFound when there is no such connection or capability */
   revoke(driver: string, capability: string, reason: string): void {
     const lease = this.lease(driver);
-    if (lease === undefined) throw new AirlockError("NotFound", `driver "${driver}" is not connected; nothing to revoke`, { driver, capability });
+    if (lease === undefined) throw new AirlockError(
+      "NotFound",
+      `driver "${driver}" is not connected; nothing to revoke`,
+      { driver, capability },
+    );
     lease.revoke(capability, reason);
   }
 
@@ -215,5 +225,9 @@ class ConnectionLease<Handle> implements Lease<Handle> {
 }
 
 function refused(driver: string, generation: bigint, why: string): AirlockError {
-  return new AirlockError("InvalidArgument", `driver "${driver}" generation ${generation} cannot be connected: ${why}`, { driver, generation: String(generation) });
+  return new AirlockError(
+    "InvalidArgument",
+    `driver "${driver}" generation ${generation} cannot be connected: ${why}`,
+    { driver, generation: String(generation) },
+  );
 }

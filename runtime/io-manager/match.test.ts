@@ -108,11 +108,12 @@ describe("refusals", () => {
 });
 
 describe("whatever the machine file says", () => {
-  const sometimes = <T,>(value: fc.Arbitrary<T>) => fc.option(value, { nil: undefined, freq: 2 });
-  const device = fc.record({ uart: fc.boolean(), base: sometimes(fc.integer({ min: 0, max: 40 })), size: sometimes(fc.constantFrom(1, 2)), irq: fc.nat(3) });
+  /** Mostly undefined, which stands for what is right: most machines are nearly sound. */
+  const sometimes = <T,>(value: fc.Arbitrary<T>, weight = 1) => fc.oneof({ weight: 5, arbitrary: fc.constant(undefined) }, { weight, arbitrary: value });
+  const device = fc.record({ uart: fc.boolean(), base: sometimes(fc.integer({ min: 0, max: 14 }), 5), size: sometimes(fc.constantFrom(1, 2)), irq: fc.nat(3) });
   const driver = fc.record({
     uart: sometimes(fc.boolean()),
-    device: fc.nat(5),
+    device: fc.nat(3),
     match: sometimes(fc.constantFrom("exactlyOne", "atLeastOne", "any")),
     grants: sometimes(fc.array(fc.constantFrom("cmos", "tick", "regs", "line"), { maxLength: 4 })),
   });
@@ -121,7 +122,7 @@ describe("whatever the machine file says", () => {
     using files = new MachineFiles();
     let accepted = 0;
     fc.assert(
-      fc.property(fc.array(device, { minLength: 1, maxLength: 6 }), fc.array(driver, { minLength: 1, maxLength: 4 }), (devices, drivers) => {
+      fc.property(fc.array(device, { minLength: 1, maxLength: 6 }), fc.array(driver, { minLength: 1, maxLength: 3 }), (devices, drivers) => {
         const text = [
           "machine: any",
           "platform: { type: sim }",
@@ -150,9 +151,9 @@ describe("whatever the machine file says", () => {
         expect(new Set(addresses).size).toBe(addresses.length);
         accepted += addresses.length > 0 ? 1 : 0;
       }),
-      { numRuns: 400 },
+      { numRuns: 500 },
     );
     // Random machines that are all refused would show nothing.
-    expect(accepted).toBeGreaterThan(10);
+    expect(accepted).toBeGreaterThan(5);
   });
 });

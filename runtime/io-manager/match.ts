@@ -103,7 +103,9 @@ function judgeDriver(judging: Judging, driver: LoadedDriver): DriverJudgement {
     resources.push(...mine);
     sound = mine.every((one) => one.granted) && sound;
     const alternative = driver.alternative && judgeAlternative(judging, driver, name, driver.alternative, device);
-    assignments.push({ driver: name, loaded: driver, device, ...assigned(driver, name, driver.package, device), ...(alternative && { alternative }) });
+    assignments.push(
+      { driver: name, loaded: driver, device, ...assigned(driver, name, driver.package, device), ...(alternative && { alternative }) },
+    );
   }
   return { driver, devices: verdicts, resources, assignments: sound ? assignments : [] };
 }
@@ -114,11 +116,19 @@ function judgeDevice({ entry, package: { manifest } }: LoadedDriver, device: Dev
   const driven = drives === undefined ? `but the package drives ${manifest.compatible.join(", ")} and ${has}` : `and the package drives ${drives}`;
   if (entry.device !== undefined) {
     const matched = entry.device === device.name;
-    return { device: device.name, matched, reason: matched ? `the machine file names it, ${driven}` : `the machine file names device "${entry.device}"` };
+    return {
+      device: device.name,
+      matched,
+      reason: matched ? `the machine file names it, ${driven}` : `the machine file names device "${entry.device}"`,
+    };
   }
   const wanted = entry.match?.compatible ?? [];
   const by = wanted.find((one) => device.compatible.includes(one));
-  return { device: device.name, matched: by !== undefined, reason: by === undefined ? `match wants ${wanted.join(", ")}; ${has}` : `match wants ${by}, ${driven}` };
+  return {
+    device: device.name,
+    matched: by !== undefined,
+    reason: by === undefined ? `match wants ${wanted.join(", ")}; ${has}` : `match wants ${by}, ${driven}`,
+  };
 }
 
 const expected: Readonly<Record<Expectation, { least: number; most: number; text: string }>> = {
@@ -148,7 +158,9 @@ function packagePath(driver: LoadedDriver): Path {
   return ["drivers", driver.name, "package"];
 }
 
-function checkCompatible({ fail }: Judging, { name }: LoadedDriver, { manifest }: LoadedManifest, device: DeviceDescription, at: Path): boolean {
+function checkCompatible(
+  { fail }: Judging, { name }: LoadedDriver, { manifest }: LoadedManifest, device: DeviceDescription, at: Path,
+): boolean {
   if (devicesCompatibleWith([device], manifest.compatible).length > 0) return true;
   fail(
     at,
@@ -180,7 +192,13 @@ function judgeResources(judging: Judging, driver: LoadedDriver, instance: string
     const holder = judging.holders.get(`${device.name}/${name}`);
     if (lack !== undefined) refuse(kind, name, [...at, index], lack.what, lack.todo);
     else if (holder !== undefined) {
-      refuse(kind, name, [...at, index], `"${name}" of device "${device.name}" is already granted to driver "${holder}"`, "one resource has one driver; remove one grant");
+      refuse(
+        kind,
+        name,
+        [...at, index],
+        `"${name}" of device "${device.name}" is already granted to driver "${holder}"`,
+        "one resource has one driver; remove one grant",
+      );
     } else {
       judging.holders.set(`${device.name}/${name}`, instance);
       verdicts.push({ device: device.name, kind, name, granted: true, reason: grantedText(device, kind, name, need) });
@@ -192,7 +210,13 @@ function judgeResources(judging: Judging, driver: LoadedDriver, instance: string
     if (grants.indexOf(grant) !== index) refuse(kind, grant, [...at, index], `"${grant}" is granted twice`, "name it once");
     else if (!needed.includes(grant)) {
       const near = advice(grant, needed, "need");
-      refuse(kind, grant, [...at, index], `"${grant}" is granted, but package "${manifest.name}" does not need it`, near.startsWith("did") ? near : "remove it from grants");
+      refuse(
+        kind,
+        grant,
+        [...at, index],
+        `"${grant}" is granted, but package "${manifest.name}" does not need it`,
+        near.startsWith("did") ? near : "remove it from grants",
+      );
     }
   }
   return verdicts;
@@ -201,11 +225,16 @@ function judgeResources(judging: Judging, driver: LoadedDriver, instance: string
 type Need = readonly [kind: ResourceVerdict["kind"], name: string, need: WindowNeed | undefined];
 
 function needsOf({ needs }: Manifest): Need[] {
-  return [...Object.entries(needs.windows).map(([name, need]): Need => ["window", name, need]), ...needs.irqs.map((name): Need => ["irq", name, undefined])];
+  return [
+    ...Object.entries(needs.windows).map(([name, need]): Need => ["window", name, need]),
+    ...needs.irqs.map((name): Need => ["irq", name, undefined]),
+  ];
 }
 
 /** What the device lacks for a need. */
-function lacking(device: DeviceDescription, kind: ResourceVerdict["kind"], name: string, need: WindowNeed | undefined): { what: string; todo: string } | undefined {
+function lacking(
+  device: DeviceDescription, kind: ResourceVerdict["kind"], name: string, need: WindowNeed | undefined,
+): { what: string; todo: string } | undefined {
   const all: Readonly<Record<string, unknown>> = kind === "irq" ? device.irqs : device.windows;
   if (!Object.hasOwn(all, name)) {
     return { what: `device "${device.name}" has no ${kind} "${name}"`, todo: advice(name, Object.keys(all), kind) };
@@ -213,14 +242,23 @@ function lacking(device: DeviceDescription, kind: ResourceVerdict["kind"], name:
   if (need === undefined) return undefined;
   const window = device.windows[name] as DeviceWindow;
   if (window.sizeBytes < need.sizeBytes) {
-    return { what: `window "${name}" of device "${device.name}" has ${window.sizeBytes} bytes, but the package needs ${need.sizeBytes}`, todo: "correct its size, or name another package" };
+    return {
+      what: `window "${name}" of device "${device.name}" has ${window.sizeBytes} bytes, but the package needs ${need.sizeBytes}`,
+      todo: "correct its size, or name another package",
+    };
   }
   const missing = need.widths.filter((width) => !window.widths.includes(width));
   if (missing.length > 0) {
-    return { what: `window "${name}" of device "${device.name}" does not decode ${missing.join(" and ")}-bit accesses`, todo: `write widths: [${need.widths.join(", ")}] if it does` };
+    return {
+      what: `window "${name}" of device "${device.name}" does not decode ${missing.join(" and ")}-bit accesses`,
+      todo: `write widths: [${need.widths.join(", ")}] if it does`,
+    };
   }
   if (touchesPciConfig({ ...window, sizeBytes: need.sizeBytes })) {
-    return { what: `window "${name}" of device "${device.name}" holds the PCI configuration ports 0xcf8 to 0xcff, which nobody is granted`, todo: "remove it" };
+    return {
+      what: `window "${name}" of device "${device.name}" holds the PCI configuration ports 0xcf8 to 0xcff, which nobody is granted`,
+      todo: "remove it",
+    };
   }
   return undefined;
 }
@@ -232,14 +270,19 @@ function grantedText(device: DeviceDescription, kind: ResourceVerdict["kind"], n
 }
 
 /** An alternative gets no more than the driver it replaces: its needs lie within the same grants. */
-function judgeAlternative(judging: Judging, driver: LoadedDriver, instance: string, loaded: LoadedManifest, device: DeviceDescription): AssignedPackage {
+function judgeAlternative(
+  judging: Judging, driver: LoadedDriver, instance: string, loaded: LoadedManifest, device: DeviceDescription,
+): AssignedPackage {
   const at: Path = ["drivers", driver.name, "restart", "escalate", "package"];
   checkCompatible(judging, driver, loaded, device, at);
   for (const [kind, name, need] of needsOf(loaded.manifest)) {
     const lack = driver.entry.grants.includes(name)
       ? lacking(device, kind, name, need)
       : { what: `it needs ${kind} "${name}", which is not granted`, todo: "name another alternative" };
-    if (lack !== undefined) judging.fail(at, `alternative "${loaded.manifest.name}" of driver "${driver.name}": ${lack.what}; ${lack.todo}`);
+    if (lack !== undefined) judging.fail(
+      at,
+      `alternative "${loaded.manifest.name}" of driver "${driver.name}": ${lack.what}; ${lack.todo}`,
+    );
   }
   return assigned(driver, instance, loaded, device);
 }
@@ -247,7 +290,9 @@ function judgeAlternative(judging: Judging, driver: LoadedDriver, instance: stri
 /** The grant is the need, not the device's whole window: a package gets no register it does not ask for. */
 function assigned({ limits }: LoadedDriver, instance: string, loaded: LoadedManifest, device: DeviceDescription): AssignedPackage {
   const { needs, quiesce } = loaded.manifest;
-  const windows = Object.entries(needs.windows).map(([name, { sizeBytes, rights, widths }]): WindowGrant => ({ name, sizeBytes, rights, widths }));
+  const windows = Object.entries(needs.windows).map(
+    ([name, { sizeBytes, rights, widths }]): WindowGrant => ({ name, sizeBytes, rights, widths }),
+  );
   const irqs = needs.irqs.map((name): IrqGrant => ({ name }));
   const busLimits = { stormPerSecond: limits.irqPerSecond, ackMs: limits.irqAckMs };
   return { package: loaded, grant: { driver: instance, device: device.name, windows, irqs, limits: busLimits }, quiesce };

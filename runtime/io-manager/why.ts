@@ -28,10 +28,16 @@ const historyEntries = 24;
 
 /** @throws AirlockError NotFound when the machine file has no such driver */
 export function explain(name: string, judgement: Judgement, ledger?: Ledger): Explanation {
-  const found = judgement.drivers.find((one) => one.driver.name === name || one.assignments.some((assignment) => assignment.driver === name));
+  const found = judgement.drivers.find(
+    (one) => one.driver.name === name || one.assignments.some((assignment) => assignment.driver === name),
+  );
   if (found === undefined) {
     const names = judgement.drivers.map((one) => one.driver.name);
-    throw new AirlockError("NotFound", `there is no driver "${name}" in the machine file; ${advice(name, names, "driver")}`, { driver: name });
+    throw new AirlockError(
+      "NotFound",
+      `there is no driver "${name}" in the machine file; ${advice(name, names, "driver")}`,
+      { driver: name },
+    );
   }
   const { manifest, directory } = found.driver.package;
   const instances = found.assignments.map((one) => one.driver);
@@ -53,13 +59,20 @@ export function explain(name: string, judgement: Judgement, ledger?: Ledger): Ex
 /** An explanation for people, one fact per line. */
 export function explanationText(explanation: Explanation): string {
   const { driver, package: pack, sandbox, instances, devices, resources, holds, history, problems } = explanation;
-  const section = (title: string, lines: readonly string[], none: string) => [`${title}:`, ...(lines.length > 0 ? lines : [none]).map((line) => `  ${line}`)];
+  const section = (title: string, lines: readonly string[], none: string) => [
+    `${title}:`,
+    ...(lines.length > 0 ? lines : [none]).map((line) => `  ${line}`),
+  ];
   const entry = (one: ShownEntry) => `#${one.sequence} at ${(one.atMicros / 1e6).toFixed(6)} s: ${one.action} "${one.capability}" (${one.driver}, generation ${one.generation}): ${one.reason}`;
   return [
     `driver ${driver}: package ${pack.name} (class ${pack.class}, drives ${pack.compatible.join(", ")}) in sandbox ${sandbox}`,
     instances.length > 0 ? `assigned as ${instances.join(", ")}` : "not assigned",
     ...section("devices", devices.map((one) => `${one.matched ? "yes" : "no "} ${one.device}: ${one.reason}`), "the platform has none"),
-    ...section("resources", resources.map((one) => `${one.granted ? "granted" : "denied "} ${one.kind} "${one.name}" of ${one.device}: ${one.reason}`), "none needed, none granted"),
+    ...section(
+      "resources",
+      resources.map((one) => `${one.granted ? "granted" : "denied "} ${one.kind} "${one.name}" of ${one.device}: ${one.reason}`),
+      "none needed, none granted",
+    ),
     ...section("holds now", holds.map(entry), "nothing"),
     ...section("history", history.map(entry), "nothing yet"),
     ...(problems.length > 0 ? section("problems of the machine file", problems, "") : []),

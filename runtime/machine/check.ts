@@ -6,13 +6,18 @@ import { advice } from "./suggest.ts";
 type Issue = z.core.$ZodIssue;
 type JsonSchema = z.core.JSONSchema.JSONSchema;
 
+/** Unknown keys of one map that are reported one by one: a hostile map has 100 000 of them. */
+const keysReported = 32;
+
 /** The checked value at `path` of the source; undefined when it has problems, which are then in `problems`. */
 export function check<S extends z.ZodType>(source: Source, schema: S, problems: Problems, path: Path = []): z.output<S> | undefined {
   return checkValue(source, schema, source.at(path), problems, path);
 }
 
 /** Like `check`, for a value derived from what is at `path`. */
-export function checkValue<S extends z.ZodType>(source: Source, schema: S, value: unknown, problems: Problems, path: Path): z.output<S> | undefined {
+export function checkValue<S extends z.ZodType>(
+  source: Source, schema: S, value: unknown, problems: Problems, path: Path,
+): z.output<S> | undefined {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const shape = jsonSchema(schema);
@@ -30,8 +35,18 @@ function report(source: Source, shape: JsonSchema, issue: Issue, problems: Probl
   const path = [...prefix, ...inner];
   if (issue.code === "unrecognized_keys") {
     const known = keysAt(shape, inner, source.at(prefix));
-    for (const key of issue.keys) {
-      problems.add(source.file, source.locate([...path, key], "key"), `unknown key "${key}"${within(path)}; ${advice(key, known, "key here")}`);
+    const rest = issue.keys.length - keysReported;
+    if (rest > 0) problems.add(
+      source.file,
+      source.locate([...path, issue.keys[keysReported]!], "key"),
+      `and ${rest} more unknown keys${within(path)}; remove them`,
+    );
+    for (const key of issue.keys.slice(0, keysReported)) {
+      problems.add(
+        source.file,
+        source.locate([...path, key], "key"),
+        `unknown key "${key}"${within(path)}; ${advice(key, known, "key here")}`,
+      );
     }
     return;
   }
@@ -58,8 +73,9 @@ function report(source: Source, shape: JsonSchema, issue: Issue, problems: Probl
 
 /** What is wrong with a value, and what would be right. */
 function explain(issue: Issue, value: unknown): string {
-  if (issue.code === "invalid_value") return `is ${shown(value)}; ${choose(value, issue.values)}`;
-  if (issue.code === "invalid_union" && "options" in issue) return `is ${shown(value)}; ${choose(value, issue.options as readonly unknown[])}`;
+  if (issue.code === "invalid_value" && issue.message.startsWith("Invalid")) return `is ${shown(value)}; ${choose(value, issue.values)}`;
+  if (issue.code === "invalid_union" && "options" in issue)
+    return `is ${shown(value)}; ${choose(value, issue.options as readonly unknown[])}`;
   if (issue.code === "invalid_type" && issue.message.startsWith("Invalid input")) {
     const kind = expected[issue.expected] ?? `a ${issue.expected}`;
     return `is ${value === null ? "empty" : shown(value)}; write ${kind}`;
@@ -109,14 +125,18 @@ function schemasAt(schema: JsonSchema, path: Path, value: unknown): JsonSchema[]
   let here: JsonSchema[] = alternatives(schema, value);
   let inner = value;
   for (const segment of path) {
-    inner = typeof inner === "object" && inner !== null && Object.hasOwn(inner, segment) ? (inner as Record<string | number, unknown>)[segment] : undefined;
+    inner = own(inner, segment);
     here = here.flatMap((one) => {
-      const property = typeof segment === "string" && one.properties !== undefined && Object.hasOwn(one.properties, segment) ? one.properties[segment] : undefined;
+      const property = own(one.properties, segment);
       const next = typeof segment === "number" ? one.items : (property ?? one.additionalProperties);
       return isRecord(next) ? alternatives(next, inner) : [];
     });
   }
   return here;
+}
+
+function own(value: unknown, key: string | number): unknown {
+  return typeof value === "object" && value !== null && Object.hasOwn(value, key) ? (value as Record<string | number, unknown>)[key] : undefined;
 }
 
 /** A schema and the alternatives in it that the value has chosen by its constant keys. */

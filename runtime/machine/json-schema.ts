@@ -26,5 +26,9 @@ function exportKind(type: string, whole: Json, common: Json): Json {
   const own = Object.fromEntries(Object.entries(whole).filter(([key]) => key !== "$schema"));
   const driver = (common["properties"] as Json)["driver"];
   const required = (own["required"] as string[] | undefined) ?? [];
-  return { ...own, properties: { type: { const: type }, driver, ...(own["properties"] as Json | undefined) }, required: ["type", "driver", ...required] };
+  return {
+    ...own,
+    properties: { type: { const: type }, driver, ...(own["properties"] as Json | undefined) },
+    required: ["type", "driver", ...required],
+  };
 }

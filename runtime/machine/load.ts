@@ -6,7 +6,9 @@ import type { DeviceDescription, DeviceWindow } from "../bus/device.ts";
 import { check, checkValue } from "./check.ts";
 import { isPackageError, type LoadedManifest, readManifest } from "./manifest.ts";
 import { optionMismatch } from "./manifest-schema.ts";
-import { type DeviceEntry, type DriverEntry, limitDefaults, type MachineFile, machineSchema, type PlatformSpec, type RestartSpec } from "./schema.ts";
+import {
+  type DeviceEntry, type DriverEntry, limitDefaults, type MachineFile, machineSchema, type PlatformSpec, type RestartSpec,
+} from "./schema.ts";
 import { parseSource, type Path, Problems, readText, type Source } from "./source.ts";
 import { advice } from "./suggest.ts";
 import { durationText, type OptionValue, sizeText } from "./values.ts";
@@ -15,6 +17,9 @@ import { durationText, type OptionValue, sizeText } from "./values.ts";
 export const machineMostBytes = 1_048_576;
 /** Interrupt lines of QEMU's q35: the inputs of its I/O APIC. */
 const qemuLines = 24;
+
+/** How much longer than a long turn the watchdog waits, so that the sandbox sees its own overrun first. */
+const hangPerTurn = 1.5;
 
 /** What the composition root knows and this folder does not. */
 export interface MachineExtensions {
@@ -77,7 +82,11 @@ export function loadMachine(file: string, extensions: MachineExtensions): Loaded
   const problems = new Problems();
   const loaded = build(file, text, extensions, problems);
   problems.throwIfAny("MachineFileInvalid", file);
-  if (loaded === undefined) throw new AirlockError("MachineFileInvalid", `${file}:1:1: cannot be loaded; correct it`, { file, line: 1, column: 1 });
+  if (loaded === undefined) throw new AirlockError(
+    "MachineFileInvalid",
+    `${file}:1:1: cannot be loaded; correct it`,
+    { file, line: 1, column: 1 },
+  );
   return loaded;
 }
 
@@ -94,7 +103,12 @@ function build(file: string, text: string, extensions: MachineExtensions, proble
   if (source === undefined) return undefined;
   const contents = check(source, machineSchema, problems);
   if (contents === undefined) return undefined;
-  const loading: Loading = { file: contents, source, problems, fail: (path, what, part) => problems.add(file, source.locate(path, part), what) };
+  const loading: Loading = {
+    file: contents,
+    source,
+    problems,
+    fail: (path, what, part) => problems.add(file, source.locate(path, part), what),
+  };
   for (const [name, entry] of Object.entries(contents.devices)) checkDevice(loading, name, entry);
   checkDependencies(loading);
   const packages = new Map<string, LoadedManifest | undefined>();
@@ -113,8 +127,12 @@ function build(file: string, text: string, extensions: MachineExtensions, proble
 
 function describeDevice(name: string, { compatible, ports, mmio, irqs, options }: DeviceEntry): DeviceDescription {
   const windows: [string, DeviceWindow][] = [
-    ...Object.entries(ports).map(([key, { base, size, widths }]): [string, DeviceWindow] => [key, { kind: "port", base, sizeBytes: size, widths }]),
-    ...Object.entries(mmio).map(([key, { base, size, widths }]): [string, DeviceWindow] => [key, { kind: "mmio", base, sizeBytes: size, widths }]),
+    ...Object.entries(ports).map(
+      ([key, { base, size, widths }]): [string, DeviceWindow] => [key, { kind: "port", base, sizeBytes: size, widths }],
+    ),
+    ...Object.entries(mmio).map(
+      ([key, { base, size, widths }]): [string, DeviceWindow] => [key, { kind: "mmio", base, sizeBytes: size, widths }],
+    ),
   ];
   return { name, compatible, windows: Object.fromEntries(windows), irqs, options };
 }
@@ -125,7 +143,11 @@ function checkDevice({ file, fail }: Loading, name: string, { ports, mmio, irqs 
   for (const [kind, resources] of Object.entries({ ports, mmio, irqs })) {
     for (const resource of Object.keys(resources)) {
       const other = seen.get(resource);
-      if (other !== undefined) fail(["devices", name, kind, resource], `device "${name}" has "${resource}" in ${other} and in ${kind}; give each resource its own name`, "key");
+      if (other !== undefined) fail(
+        ["devices", name, kind, resource],
+        `device "${name}" has "${resource}" in ${other} and in ${kind}; give each resource its own name`,
+        "key",
+      );
       seen.set(resource, kind);
     }
   }
@@ -142,7 +164,10 @@ function checkDependencies({ file, fail }: Loading): void {
   for (const name of names) {
     for (const [index, other] of dependencies(name).entries()) {
       const path = ["drivers", name, "dependsOn", index];
-      if (!Object.hasOwn(file.drivers, other)) fail(path, `driver "${name}" depends on "${other}", which does not exist; ${advice(other, names, "driver")}`);
+      if (!Object.hasOwn(file.drivers, other)) fail(
+        path,
+        `driver "${name}" depends on "${other}", which does not exist; ${advice(other, names, "driver")}`,
+      );
       else if (dependencies(name).indexOf(other) !== index) fail(path, `driver "${name}" depends on "${other}" twice; name it once`);
     }
   }
@@ -160,7 +185,10 @@ function checkDependencies({ file, fail }: Loading): void {
         chain.pop();
       } else if (active.has(next)) {
         const circle = [...chain.map((one) => one.name).slice(chain.findIndex((one) => one.name === next)), next].join(" -> ");
-        fail(["drivers", top.name, "dependsOn", top.next - 1], `drivers depend on each other in a circle (${circle}); remove one dependency`);
+        fail(
+          ["drivers", top.name, "dependsOn", top.next - 1],
+          `drivers depend on each other in a circle (${circle}); remove one dependency`,
+        );
       } else if (!done.has(next)) {
         chain.push({ name: next, next: 0 });
         active.add(next);
@@ -174,27 +202,54 @@ function loadDriver(loading: Loading, name: string, packages: Map<string, Loaded
   const at: Path = ["drivers", name];
   const loaded = loadPackage(loading, entry.package, [...at, "package"], packages);
   if ((entry.device === undefined) === (entry.match === undefined)) {
-    loading.fail(at, `driver "${name}" has ${entry.device === undefined ? "neither device nor match" : "a device and a match"}; write one of them`, "key");
+    loading.fail(
+      at,
+      `driver "${name}" has ${entry.device === undefined ? "neither device nor match" : "a device and a match"}; write one of them`,
+      "key",
+    );
   }
   const { escalate } = entry.restart;
-  const alternative = escalate.to === "alternative" ? loadPackage(loading, escalate.package, [...at, "restart", "escalate", "package"], packages) : undefined;
+  const escalateAt = [...at, "restart", "escalate", "package"];
+  const alternative = escalate.to === "alternative" ? loadPackage(loading, escalate.package, escalateAt, packages) : undefined;
   if (escalate.to === "stricterTier" && entry.sandbox === "quickjs") {
     loading.fail([...at, "restart", "escalate", "to"], `driver "${name}" already runs in the strictest tier; write hold or an alternative`);
   }
   if (loaded === undefined) return undefined;
   if (alternative !== undefined && alternative.manifest.class !== loaded.manifest.class) {
-    loading.fail([...at, "restart", "escalate", "package"], `the alternative is of class ${alternative.manifest.class}; name a package of class ${loaded.manifest.class}`);
+    loading.fail(
+      [...at, "restart", "escalate", "package"],
+      `the alternative is of class ${alternative.manifest.class}; name a package of class ${loaded.manifest.class}`,
+    );
+  }
+  if (alternative?.manifest.tier === "worker" && entry.sandbox === "quickjs") {
+    loading.fail(
+      [...at, "restart", "escalate", "package"],
+      `the alternative "${alternative.manifest.name}" does not work in the quickjs tier, in which the driver runs; name another package`,
+    );
   }
   const tiers = [entry.sandbox, ...(escalate.to === "stricterTier" ? ["quickjs"] : [])];
   if (loaded.manifest.tier === "worker" && tiers.includes("quickjs")) {
     const key = entry.sandbox === "quickjs" ? ["sandbox"] : ["restart", "escalate", "to"];
-    loading.fail([...at, ...key], `package "${loaded.manifest.name}" does not work in the quickjs tier; write sandbox: worker, which does not contain hostile code, or name another package`);
+    loading.fail(
+      [...at, ...key],
+      `package "${loaded.manifest.name}" does not work in the quickjs tier; write sandbox: worker, which does not contain hostile code, or name another package`,
+    );
   }
   const options = resolveOptions(loading, name, loaded);
-  return { name, entry, package: loaded, ...(alternative && { alternative }), options, restart: entry.restart, limits: resolveLimits(loading, name, loaded) };
+  return {
+    name,
+    entry,
+    package: loaded,
+    ...(alternative && { alternative }),
+    options,
+    restart: entry.restart,
+    limits: resolveLimits(loading, name, loaded),
+  };
 }
 
-function loadPackage(loading: Loading, path: string, at: Path, packages: Map<string, LoadedManifest | undefined>): LoadedManifest | undefined {
+function loadPackage(
+  loading: Loading, path: string, at: Path, packages: Map<string, LoadedManifest | undefined>,
+): LoadedManifest | undefined {
   const directory = isAbsolute(path) ? path : join(dirname(loading.source.file), path);
   try {
     if (!packages.has(directory)) {
@@ -215,14 +270,25 @@ function resolveOptions({ file, fail }: Loading, name: string, { manifest }: Loa
     const at: Path = ["drivers", name, "options", option];
     const declared = Object.hasOwn(manifest.options, option) ? manifest.options[option] : undefined;
     const mismatch = declared === undefined ? undefined : optionMismatch(declared, value);
-    if (declared === undefined) fail(at, `package "${manifest.name}" has no option "${option}"; ${advice(option, Object.keys(manifest.options), "option")}`, "key");
-    else if (mismatch !== undefined) fail(at, `option "${option}" of driver "${name}" is ${JSON.stringify(value).slice(0, 60)}; ${mismatch}`);
+    if (declared === undefined) fail(
+      at,
+      `package "${manifest.name}" has no option "${option}"; ${advice(option, Object.keys(manifest.options), "option")}`,
+      "key",
+    );
+    else if (mismatch !== undefined) fail(
+      at,
+      `option "${option}" of driver "${name}" is ${JSON.stringify(value).slice(0, 60)}; ${mismatch}`,
+    );
     else resolved[option] = value;
   }
   for (const [option, declared] of Object.entries(manifest.options)) {
     if (Object.hasOwn(given, option)) continue;
     if (declared.default !== undefined) resolved[option] = declared.default;
-    else fail(["drivers", name], `option "${option}" of package "${manifest.name}" has no default; write options: { ${option}: ... } for driver "${name}"`, "key");
+    else fail(
+      ["drivers", name],
+      `option "${option}" of package "${manifest.name}" has no default; write options: { ${option}: ... } for driver "${name}"`,
+      "key",
+    );
   }
   return resolved;
 }
@@ -235,12 +301,20 @@ function resolveLimits({ file, fail }: Loading, name: string, { manifest }: Load
   const memoryBytes = written.memory ?? asked.memory ?? limitDefaults.memoryBytes;
   const turnMs = written.turn ?? asked.turn ?? limitDefaults.turnMs;
   if (written.memory === undefined && memoryBytes > limitDefaults.memoryBytes) {
-    fail(at, `package "${manifest.name}" asks for ${sizeText(memoryBytes)} of memory, more than a driver gets by itself; grant it with limits: { memory: ${sizeText(memoryBytes)} }`, "key");
+    fail(
+      at,
+      `package "${manifest.name}" asks for ${sizeText(memoryBytes)} of memory, more than a driver gets by itself; grant it with limits: { memory: ${sizeText(memoryBytes)} }`,
+      "key",
+    );
   }
   if (written.turn === undefined && turnMs > limitDefaults.turnMs) {
-    fail(at, `package "${manifest.name}" asks for turns of ${durationText(turnMs)}, longer than a driver gets by itself; grant it with limits: { turn: ${durationText(turnMs)} }`, "key");
+    fail(
+      at,
+      `package "${manifest.name}" asks for turns of ${durationText(turnMs)}, longer than a driver gets by itself; grant it with limits: { turn: ${durationText(turnMs)} }`,
+      "key",
+    );
   }
-  const hangMs = written.hang ?? Math.max(limitDefaults.hangMs, turnMs * 1.5);
+  const hangMs = written.hang ?? (turnMs <= limitDefaults.turnMs ? limitDefaults.hangMs : turnMs * hangPerTurn);
   if (hangMs < turnMs) fail([...at, "limits", "hang"], `is shorter than a turn may take; write at least ${durationText(turnMs)}`);
   return {
     memoryBytes,
@@ -258,10 +332,16 @@ function loadExport({ file, source, problems, fail }: Loading, name: string, ext
   const { type, driver, ...own } = file.exports[name]!;
   const at: Path = ["exports", name];
   if (!Object.hasOwn(file.drivers, driver)) {
-    fail([...at, "driver"], `export "${name}" names driver "${driver}", which does not exist; ${advice(driver, Object.keys(file.drivers), "driver")}`);
+    fail(
+      [...at, "driver"],
+      `export "${name}" names driver "${driver}", which does not exist; ${advice(driver, Object.keys(file.drivers), "driver")}`,
+    );
   }
   if (!Object.hasOwn(extensions.exports, type)) {
-    fail([...at, "type"], `export "${name}" is of unknown type "${type}"; ${advice(type, Object.keys(extensions.exports), "type of export")}`);
+    fail(
+      [...at, "type"],
+      `export "${name}" is of unknown type "${type}"; ${advice(type, Object.keys(extensions.exports), "type of export")}`,
+    );
     return undefined;
   }
   const before = problems.list.length;

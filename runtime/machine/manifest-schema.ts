@@ -4,7 +4,10 @@ import { compatibleName, count, duration, name, optionValue, path, size, text } 
 
 /** The version of `airlock/driver` this build speaks. */
 export const apiVersion = 1;
-/** Windows and lines one driver may hold together: a driver waits for its lines with one bit each in a 32-bit word, and the last bit is the host's. */
+/**
+ * Windows and lines one driver may hold together: a driver waits for its lines with one bit each in a 32-bit word, and the
+ * last bit is the host's.
+ */
 export const resourcesPerDriver = 31;
 /** Settings one driver may declare; more is a program, not a driver. */
 const optionsPerDriver = 64;
@@ -22,7 +25,10 @@ export const memoryLimit = size(1 << 20, 2 ** 30);
 export const turnLimit = duration(1, 10_000);
 
 const widths = z
-  .array(z.literal([8, 16, 32], { error: "is not an access width; write 8, 16 or 32" }), { error: "is not a list; write the access widths in bits: [8]" })
+  .array(
+    z.literal([8, 16, 32], { error: "is not an access width; write 8, 16 or 32" }),
+    { error: "is not a list; write the access widths in bits: [8]" },
+  )
   .min(1, { error: "is empty; write at least one access width" })
   .refine((list) => new Set(list).size === list.length, { error: "names a width twice; write each once" });
 
@@ -46,8 +52,17 @@ const quiesceStep = z.discriminatedUnion("do", [
 
 const about = text.default("").describe("What the option sets, in one sentence");
 const option = z.discriminatedUnion("type", [
-  z.strictObject({ type: z.literal("string"), default: text.optional(), values: z.array(text).min(1).max(64).optional().describe("The only values it takes"), doc: about }),
-  z.strictObject({ type: z.literal("number"), default: z.number().optional(), min: z.number().optional(), max: z.number().optional(), doc: about }),
+  z.strictObject(
+    {
+      type: z.literal("string"),
+      default: text.optional(),
+      values: z.array(text).min(1).max(64).optional().describe("The only values it takes"),
+      doc: about,
+    },
+  ),
+  z.strictObject(
+    { type: z.literal("number"), default: z.number().optional(), min: z.number().optional(), max: z.number().optional(), doc: about },
+  ),
   z.strictObject({ type: z.literal("boolean"), default: z.boolean().optional(), doc: about }),
 ]);
 
@@ -57,7 +72,9 @@ export const manifestSchema = z
     $schema: text.optional(),
     name: name.describe("The package's name"),
     class: name.describe("The class it implements: rtc, serial, ..."),
-    apiVersion: z.literal(apiVersion, { error: `is not supported; this build speaks apiVersion ${apiVersion}` }).describe("The airlock/driver version it is written for"),
+    apiVersion: z.literal(apiVersion, { error: `is not supported; this build speaks apiVersion ${apiVersion}` }).describe(
+      "The airlock/driver version it is written for",
+    ),
     contractVersion: count(1, 1_000_000).describe("The version of its class's contract"),
     tier: z.enum(tierNames).describe("The strictest tier the code works in: quickjs code works everywhere, worker code needs V8"),
     main: path.describe("The entry file, inside the package"),
@@ -77,7 +94,9 @@ export const manifestSchema = z
       .refine((all) => Object.keys(all).length <= optionsPerDriver, { error: `declares too many; at most ${optionsPerDriver}` })
       .default({})
       .describe("Settings a machine file may give it"),
-    quiesce: z.array(quiesceStep).max(quiesceSteps).default([]).describe("Makes the device quiet when the driver can't; done through the needed windows"),
+    quiesce: z.array(quiesceStep).max(quiesceSteps).default([]).describe(
+      "Makes the device quiet when the driver can't; done through the needed windows",
+    ),
   })
   .describe("Airlock driver manifest (driver.json)");
 

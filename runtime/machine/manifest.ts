@@ -75,7 +75,10 @@ function checkNeeds({ needs }: Manifest, fail: Fail): void {
   }
   for (const [window, need] of Object.entries(needs.windows)) {
     const widest = Math.max(...need.widths) / 8;
-    if (widest > need.sizeBytes) fail(["needs", "windows", window, "widths"], `a ${widest * 8}-bit access does not fit in ${need.sizeBytes} bytes; leave that width out`);
+    if (widest > need.sizeBytes) fail(
+      ["needs", "windows", window, "widths"],
+      `a ${widest * 8}-bit access does not fit in ${need.sizeBytes} bytes; leave that width out`,
+    );
   }
 }
 
@@ -92,16 +95,25 @@ function checkOptions(manifest: Manifest, fail: Fail): void {
 /** A quiesce step may do what the driver may do, no more. */
 function checkStep({ needs }: Manifest, step: QuiesceStep, path: Path, fail: Fail): void {
   if (!Object.hasOwn(needs.windows, step.window)) {
-    fail([...path, "window"], `quiesce uses window "${step.window}", which is not needed; ${advice(step.window, Object.keys(needs.windows), "needed window")}`);
+    fail(
+      [...path, "window"],
+      `quiesce uses window "${step.window}", which is not needed; ${advice(step.window, Object.keys(needs.windows), "needed window")}`,
+    );
     return;
   }
   const need = needs.windows[step.window] as WindowNeed;
   const bytes = step.width / 8;
-  if (!need.widths.includes(step.width)) fail([...path, "width"], `is ${step.width}; window "${step.window}" is needed with ${need.widths.join(", ")}`);
+  if (!need.widths.includes(step.width)) fail(
+    [...path, "width"],
+    `is ${step.width}; window "${step.window}" is needed with ${need.widths.join(", ")}`,
+  );
   if (step.offset + bytes > need.sizeBytes) fail([...path, "offset"], `is outside window "${step.window}"; it has ${need.sizeBytes} bytes`);
   if (step.offset % bytes !== 0) fail([...path, "offset"], `is not aligned; write a multiple of ${bytes}`);
   const rights = step.do === "modify" ? "readwrite" : step.do;
-  if (need.rights !== "readwrite" && need.rights !== rights) fail([...path, "do"], `is "${step.do}"; window "${step.window}" is needed for ${need.rights} only`);
+  if (need.rights !== "readwrite" && need.rights !== rights) fail(
+    [...path, "do"],
+    `is "${step.do}"; window "${step.window}" is needed for ${need.rights} only`,
+  );
   const values = step.do === "write" ? ["value"] : step.do === "modify" ? ["and", "or"] : [];
   for (const key of values) {
     const value = (step as unknown as Record<string, number>)[key]!;
@@ -114,12 +126,16 @@ function findMain(directory: string, main: string): { readonly file: string } | 
   if (isAbsolute(main) || main.includes("\\") || main.split("/").includes("..")) {
     return { wrong: `main "${main}" leaves the package; write a path inside it, such as driver.ts` };
   }
-  if (!/\.(?:ts|js|mjs|mts)$/.test(main)) return { wrong: `main "${main}" is no TypeScript or JavaScript file; name one, such as driver.ts` };
+  if (!/\.(?:ts|js|mjs|mts)$/.test(main)) return {
+    wrong: `main "${main}" is no TypeScript or JavaScript file; name one, such as driver.ts`,
+  };
   try {
     const root = realpathSync(directory);
     const file = realpathSync(join(root, main));
     const inside = relative(root, file);
-    if (inside.split(sep)[0] === ".." || isAbsolute(inside)) return { wrong: `main "${main}" is a link that leaves the package; put the file inside it` };
+    if (inside.split(sep)[0] === ".." || isAbsolute(inside)) return {
+      wrong: `main "${main}" is a link that leaves the package; put the file inside it`,
+    };
     return statSync(file).isFile() ? { file } : { wrong: `main "${main}" is no file; name the entry file` };
   } catch {
     return { wrong: `main "${main}" does not exist; name the entry file` };

@@ -42,19 +42,39 @@ export const restartDefaults = {
 } as const;
 
 const entries = <V extends z.ZodType>(value: V, what: string) =>
-  z.record(name, value).refine((all) => Object.keys(all).length <= entriesPerMachine, { error: `has too many ${what}; at most ${entriesPerMachine}` });
+  z.record(name, value).refine(
+    (all) => Object.keys(all).length <= entriesPerMachine,
+    { error: `has too many ${what}; at most ${entriesPerMachine}` },
+  );
 
 const accessWidths = z.array(z.literal([8, 16, 32], { error: "is not an access width; write 8, 16 or 32" })).min(1).max(3);
 const portRange = z
-  .strictObject({ base: count(0, 0xffff), size: count(1, 0x1_0000), widths: accessWidths.default([8]).describe("Access widths in bits the device decodes; [8] when left out") })
-  .refine(({ base, size: length }) => base + length <= 0x1_0000, { path: ["size"], error: "reaches past port 0xffff; write a smaller one" });
+  .strictObject(
+    {
+      base: count(0, 0xffff),
+      size: count(1, 0x1_0000),
+      widths: accessWidths.default([8]).describe("Access widths in bits the device decodes; [8] when left out"),
+    },
+  )
+  .refine(
+    ({ base, size: length }) => base + length <= 0x1_0000,
+    { path: ["size"], error: "reaches past port 0xffff; write a smaller one" },
+  );
 const mmioWindow = z
-  .strictObject({ base: count(0, 2 ** 52), size: count(1, windowMostBytes), widths: accessWidths.default([8, 16, 32]).describe("Access widths in bits the device decodes; [8, 16, 32] when left out") });
+  .strictObject(
+    {
+      base: count(0, 2 ** 52),
+      size: count(1, windowMostBytes),
+      widths: accessWidths.default([8, 16, 32]).describe("Access widths in bits the device decodes; [8, 16, 32] when left out"),
+    },
+  );
 const options = z.record(name, optionValue).default({});
 
 const device = z
   .strictObject({
-    compatible: z.array(compatibleName).min(1, { error: "is empty; name at least one" }).max(64).describe("What the device is, most specific first"),
+    compatible: z.array(compatibleName).min(1, { error: "is empty; name at least one" }).max(64).describe(
+      "What the device is, most specific first",
+    ),
     ports: z.record(name, portRange).default({}).describe("Port ranges by resource name: base and size"),
     mmio: z.record(name, mmioWindow).default({}).describe("MMIO windows by resource name: base and size"),
     irqs: z.record(name, count(0, highestLine)).default({}).describe("Interrupt lines by resource name"),
@@ -66,7 +86,9 @@ const platform = z
   .discriminatedUnion("type", [
     z.strictObject({
       type: z.literal("sim"),
-      epoch: z.iso.datetime({ error: 'is not a time; write one such as "2026-01-01T00:00:00Z"' }).optional().describe("Civil time at the machine's start; now when left out"),
+      epoch: z.iso.datetime({ error: 'is not a time; write one such as "2026-01-01T00:00:00Z"' }).optional().describe(
+        "Civil time at the machine's start; now when left out",
+      ),
     }),
     z.strictObject({
       type: z.literal("qemu"),
@@ -85,10 +107,14 @@ const match = z
 
 const backoff = z
   .strictObject({
-    initial: duration(1, 60_000).default(restartDefaults.backoff.initialMs).describe("Wait before the second restart; the first is immediate"),
+    initial: duration(1, 60_000).default(restartDefaults.backoff.initialMs).describe(
+      "Wait before the second restart; the first is immediate",
+    ),
     max: duration(1, 3_600_000).default(restartDefaults.backoff.maxMs).describe("Longest wait"),
     factor: z.number().min(1).max(100).default(restartDefaults.backoff.factor).describe("Growth of the wait per failure"),
-    decay: duration(1, 3_600_000).default(restartDefaults.backoff.decayMs).describe("Time without a failure after which the wait starts anew"),
+    decay: duration(1, 3_600_000).default(restartDefaults.backoff.decayMs).describe(
+      "Time without a failure after which the wait starts anew",
+    ),
   })
   .refine(({ initial, max }) => initial <= max, { path: ["max"], error: "is below initial; write at least as much" })
   .transform(({ initial, max, factor, decay }) => ({ initialMs: initial, maxMs: max, factor, decayMs: decay }));
@@ -103,7 +129,9 @@ const escalate = z
 
 const restart = z
   .strictObject({
-    policy: z.enum(["permanent", "transient", "temporary"]).default(restartDefaults.policy).describe("permanent: always restarted; transient: after failures; temporary: never"),
+    policy: z.enum(["permanent", "transient", "temporary"]).default(restartDefaults.policy).describe(
+      "permanent: always restarted; transient: after failures; temporary: never",
+    ),
     intensity: count(0, 10_000).default(restartDefaults.intensity).describe("Restarts per period after which the driver is held"),
     period: duration(10, 86_400_000).default(restartDefaults.periodMs),
     backoff: backoff.default(restartDefaults.backoff),

@@ -118,7 +118,11 @@ export function readText(file: string, mostBytes: number, code: ErrorCode, kind:
     const stat = fstatSync(handle);
     if (!stat.isFile()) throw new AirlockError(code, `${file}:1:1: is no regular file; name a ${kind}`, { file, line: 1, column: 1 });
     if (stat.size > mostBytes) {
-      throw new AirlockError(code, `${file}:1:1: is ${stat.size} bytes long; a ${kind} has at most ${mostBytes}`, { file, line: 1, column: 1 });
+      throw new AirlockError(
+        code,
+        `${file}:1:1: is ${stat.size} bytes long; a ${kind} has at most ${mostBytes}`,
+        { file, line: 1, column: 1 },
+      );
     }
     return readFileSync(handle, "utf8");
   } catch (error) {
@@ -138,7 +142,10 @@ export function parseSource(file: string, text: string, format: SourceFormat, pr
   try {
     // Keys are compared by `inspect`, with a set: the parser's own comparison takes quadratic time.
     const document = parseDocument(text, { version: "1.2", lineCounter: lines, prettyErrors: false, uniqueKeys: false });
-    for (const error of [...document.errors, ...document.warnings]) fail(error.pos[0], `${parserText(error.message)}; correct the ${format.toUpperCase()}`);
+    for (const error of [...document.errors, ...document.warnings]) fail(
+      error.pos[0],
+      `${parserText(error.message)}; correct the ${format.toUpperCase()}`,
+    );
     if (problems.list.length === before && format === "json") checkJson(text, fail);
     if (problems.list.length === before) inspect(document, (offset, what) => fail(offset, what));
     if (problems.list.length > before) return undefined;

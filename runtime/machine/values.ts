@@ -14,21 +14,36 @@ const durationUnits: Readonly<Record<string, number>> = { us: 0.001, ms: 1, s: 1
 const sizeUnits: Readonly<Record<string, number>> = { B: 1, KiB: 1_024, MiB: 1_048_576, GiB: 1_073_741_824 };
 
 /** A name of a machine, driver, device, window or line. */
-export const name = z.string({ error: nameHelp }).max(nameLength, { error: nameHelp }).regex(/^[a-z][a-zA-Z0-9]*(?:-[a-zA-Z0-9]+)*$/, { error: nameHelp });
+export const name = z.string({ error: nameHelp }).max(nameLength, { error: nameHelp }).regex(
+  /^[a-z][a-zA-Z0-9]*(?:-[a-zA-Z0-9]+)*$/,
+  { error: nameHelp },
+);
 
 /** A name in `compatible`: what drivers and devices are matched by. */
 export const compatibleName = z
   .string({ error: "is not a compatible name; write a string such as mc146818" })
-  .regex(/^[a-z0-9][a-z0-9.,_-]{0,63}$/, { error: "is not a compatible name; write lower-case letters, digits and . , _ - only, at most 64 characters" });
+  .regex(
+    /^[a-z0-9][a-z0-9.,_-]{0,63}$/,
+    { error: "is not a compatible name; write lower-case letters, digits and . , _ - only, at most 64 characters" },
+  );
 
 /** Text of a setting. */
-export const text = z.string({ error: "is not text; write a string" }).max(textLength, { error: `is too long; at most ${textLength} characters` });
+export const text = z.string({ error: "is not text; write a string" }).max(
+  textLength,
+  { error: `is too long; at most ${textLength} characters` },
+);
 
 /** A path on this machine. */
-export const path = text.min(1, { error: "is empty; write a path" }).refine((value) => !value.includes("\0"), { error: "holds a NUL; write a path" });
+export const path = text.min(1, { error: "is empty; write a path" }).refine(
+  (value) => !value.includes("\0"),
+  { error: "holds a NUL; write a path" },
+);
 
 /** A setting of a device or driver. */
-export const optionValue = z.union([text, z.number().finite(), z.boolean()], { error: "is not an option's value; write a string, a number, true or false" });
+export const optionValue = z.union(
+  [text, z.number().finite(), z.boolean()],
+  { error: "is not an option's value; write a string, a number, true or false" },
+);
 export type OptionValue = z.infer<typeof optionValue>;
 
 /** A duration such as "10s" within these bounds, read as milliseconds. */
@@ -40,18 +55,23 @@ export function duration(leastMs: number, mostMs: number): z.ZodType<number> {
       const [, count = "", unit = ""] = /^(\d+)(\w+)$/.exec(written) ?? [];
       const ms = Number(count) * (durationUnits[unit] ?? Number.NaN);
       if (ms >= leastMs && ms <= mostMs) return ms;
-      context.addIssue({ code: "custom", message: `is out of range; write ${durationText(leastMs)} to ${durationText(mostMs)}`, input: written });
+      context.addIssue(
+        { code: "custom", message: `is out of range; write ${durationText(leastMs)} to ${durationText(mostMs)}`, input: written },
+      );
       return z.NEVER;
     });
 }
 
 /** A size such as "16MiB" or a number of bytes within these bounds, read as bytes. */
 export function size(leastBytes: number, mostBytes: number): z.ZodType<number> {
-  return z.union([z.int(), z.string().regex(/^\d{1,12}(?:B|KiB|MiB|GiB)$/, { error: sizeHelp })], { error: sizeHelp }).transform((written, context) => {
+  const withUnit = z.string().regex(/^\d{1,12}(?:B|KiB|MiB|GiB)$/, { error: sizeHelp });
+  return z.union([z.int(), withUnit], { error: sizeHelp }).transform((written, context) => {
     const [, count = "", unit = ""] = /^(\d+)(\w+)$/.exec(String(written)) ?? [];
     const bytes = typeof written === "number" ? written : Number(count) * (sizeUnits[unit] ?? Number.NaN);
     if (bytes >= leastBytes && bytes <= mostBytes) return bytes;
-    context.addIssue({ code: "custom", message: `is out of range; write ${sizeText(leastBytes)} to ${sizeText(mostBytes)}`, input: written });
+    context.addIssue(
+      { code: "custom", message: `is out of range; write ${sizeText(leastBytes)} to ${sizeText(mostBytes)}`, input: written },
+    );
     return z.NEVER;
   });
 }

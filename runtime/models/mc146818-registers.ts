@@ -1,9 +1,9 @@
-/** Registers of the MC146818 real-time clock. Source: Motorola MC146818 data sheet (ADI-1026), "Register" sections named below. */
+/** Registers of the MC146818 real-time clock. Source: Motorola MC146818A data sheet (ADI-1026, 1984), "Register" sections named below. */
 
 /** Ports of the window "cmos": the address latch, of which bit 7 is the PC's NMI mask, and the data of the latched address. */
 export const Port = { index: 0, data: 1 } as const;
 
-/** Addresses of the time, calendar and alarm bytes ("Address Map", figure 12). */
+/** Addresses of the time, calendar and alarm bytes ("Address Map"). */
 export const Address = {
   seconds: 0x00, secondsAlarm: 0x01, minutes: 0x02, minutesAlarm: 0x03, hours: 0x04, hoursAlarm: 0x05,
   dayOfWeek: 0x06, dayOfMonth: 0x07, month: 0x08, year: 0x09,

@@ -1,4 +1,4 @@
-/** MC146818 real-time clock with CMOS RAM, as in a PC. Source: Motorola MC146818 data sheet (ADI-1026). */
+/** MC146818 real-time clock with CMOS RAM, as in a PC. Source: Motorola MC146818A data sheet (ADI-1026, 1984). */
 import type { DeviceDescription, IrqPin, Model, ModelDefinition, ModelEnvironment } from "../bus/device.ts";
 import type { RegisterSpace } from "../bus/register-space.ts";
 import { Mc146818Calendar, encode } from "./mc146818-calendar.ts";
@@ -163,7 +163,7 @@ class Mc146818 implements Model {
 
   /**
    * Edges of a tap come half a period after the divider's zero and then once per period: for every rate that puts them half
-   * a period from the update cycle ("Update Cycle", figure 15).
+   * a period from the update cycle ("Update Cycle").
    */
   #restartPeriodic(now: number): void {
     const period = periodicMicros(this.#registerA);

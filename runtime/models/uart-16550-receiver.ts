@@ -2,7 +2,7 @@
 import type { Clock } from "../api/clock.ts";
 import { Lsr, fifoSize, triggerLevels } from "./uart-16550-registers.ts";
 
-/** The timeout interrupt comes after so many character times without a new character or a read (8.10). */
+/** The timeout interrupt comes after so many character times without a new character or a read (8.11). */
 const timeoutCharacters = 4;
 
 interface Received {
@@ -11,7 +11,7 @@ interface Received {
   errors: number;
 }
 
-/** Source: PC16550D 8.4 (line status), 8.5 and 8.10 (FIFO operation). */
+/** Source: PC16550D 8.4 (line status), 8.5 and 8.11 (FIFO operation). */
 export class UartReceiver {
   readonly #clock: Clock;
   readonly #characterMicros: () => number;

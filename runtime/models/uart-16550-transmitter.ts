@@ -3,7 +3,7 @@ import type { Clock } from "../api/clock.ts";
 import type { FrameTimes } from "./uart-16550-frame.ts";
 import { Lsr, fifoSize } from "./uart-16550-registers.ts";
 
-/** Source: PC16550D 8.4 (THRE, TEMT), 8.6 (resetting the interrupt), 8.10 (FIFO operation). */
+/** Source: PC16550D 8.4 (THRE, TEMT), 8.6 (resetting the interrupt), 8.11 (FIFO operation). */
 export class UartTransmitter {
   readonly #clock: Clock;
   readonly #times: () => FrameTimes;
@@ -15,7 +15,7 @@ export class UartTransmitter {
   #shifting: number | undefined;
   #holdingEmpty = true;
   #pending = false;
-  /** Two characters were in the FIFO at once since THRE was last set, or the FIFOs were just switched (8.10). */
+  /** Two characters were in the FIFO at once since THRE was last set, or the FIFOs were just switched (8.11). */
   #prompt = true;
   #cancelShift: () => void = () => undefined;
   #cancelEmpty: () => void = () => undefined;
@@ -64,7 +64,7 @@ export class UartTransmitter {
     this.#pending = false;
   }
 
-  /** The interrupt was enabled: it comes at once when the holding register is empty (8.7). */
+  /** The interrupt was enabled: it comes at once when the holding register is empty (8.4, bit 5). */
   enabled(): void {
     if (this.#holdingEmpty) this.#pending = true;
   }
@@ -110,7 +110,7 @@ export class UartTransmitter {
 
   /**
    * With FIFOs, the indication is delayed by a character less its last stop bit unless two characters were waiting at
-   * once (8.10): a program that sends single characters would otherwise be interrupted twice for each.
+   * once (8.11): a program that sends single characters would otherwise be interrupted twice for each.
    */
   #emptyLater(): void {
     this.#setEmpty();

@@ -181,11 +181,12 @@ test("reset stops everything, drops the pin, and leaves divisor and scratch", ()
 test("no sequence of accesses, characters and damage throws, reads outside a byte, or leaves more than four timers", () => {
   const offset = fc.integer({ min: 0, max: 7 });
   const waitMicros = fc.integer({ min: 0, max: 20_000 });
+  const damage = fc.constantFrom("break" as const, "framing" as const, "parity" as const);
   const step = fc.oneof(
     fc.record({ kind: fc.constant("write" as const), offset, value: fc.integer({ min: 0, max: 255 }), waitMicros }),
     fc.record({ kind: fc.constant("read" as const), offset, value: fc.constant(0), waitMicros }),
     fc.record({ kind: fc.constant("send" as const), offset, value: fc.integer({ min: 0, max: 255 }), waitMicros }),
-    fc.record({ kind: fc.constantFrom("break" as const, "framing" as const, "parity" as const), offset, value: fc.constant(0), waitMicros }),
+    fc.record({ kind: damage, offset, value: fc.constant(0), waitMicros }),
     fc.record({ kind: fc.constant("inputs" as const), offset, value: fc.integer({ min: 0, max: 15 }), waitMicros }),
   );
   fc.assert(fc.property(fc.array(step, { maxLength: 200 }), fc.constantFrom("none", "rts"), (steps, flow) => {

@@ -136,7 +136,7 @@ class Uart16550 implements Model {
     this.#updatePin();
   }
 
-  /** Enabling the transmitter's interrupt while the holding register is empty raises it (8.7). */
+  /** Enabling the transmitter's interrupt while the holding register is empty raises it (8.4, bit 5). */
   #writeInterruptEnable(value: number): void {
     const newly = value & ~this.#interruptEnable;
     this.#interruptEnable = value & Ier.all;
@@ -231,8 +231,10 @@ class Uart16550 implements Model {
     return this.#loopback() ? 0 : this.#modemControl;
   }
 
+  /** Loopback also sets the data line to marking, which ends a break (8.8, bit 4). */
   #showOutputs(): void {
-    const outputs = (this.#modemPins() & (Mcr.dtr | Mcr.rts)) | (this.#lineControl & Lcr.break);
+    const sendsBreak = this.#loopback() ? 0 : this.#lineControl & Lcr.break;
+    const outputs = (this.#modemPins() & (Mcr.dtr | Mcr.rts)) | sendsBreak;
     if (outputs === this.#shownOutputs) return;
     this.#shownOutputs = outputs;
     this.#peer.outputs({ dtr: (outputs & Mcr.dtr) !== 0, rts: (outputs & Mcr.rts) !== 0, break: (outputs & Lcr.break) !== 0 });

@@ -3,7 +3,7 @@ import { inspect } from "node:util";
 import { describe, expect, test } from "vitest";
 import * as fc from "fast-check";
 import type { Backoff, RestartKind, RestartOptions } from "./restart-policy.ts";
-import { advance, type Call, calls, type Mutation, settle, TestWorld } from "./test-world.ts";
+import { advance, type Call, calls, type Mutation, propertyParameters, repeatCommand, settle, TestWorld } from "./test-world.ts";
 
 type Step =
   | { readonly do: "event"; readonly what: "failed" | "report" | "records" | "log" | "ready" }
@@ -219,9 +219,10 @@ const lives = fc.tuple(restart, fc.array(step, { maxLength: 60, size: "max" }));
 
 describe("the supervisor", () => {
   test("keeps its promises in every life", async () => {
-    await fc.assert(fc.asyncProperty(lives, async ([options, steps]) => {
+    const found = await fc.check(fc.asyncProperty(lives, async ([options, steps]) => {
       expect(await live(options, steps)).toEqual([]);
-    }), { numRuns: Number(process.env["AIRLOCK_PROPERTY_RUNS"] ?? 3000) });
+    }), propertyParameters(3000));
+    expect(found.failed, `${await fc.asyncDefaultReportMessage(found)}\nRepeat: ${repeatCommand(found, "runtime/supervisor/driver-supervisor.property.test.ts")}`).toBe(false);
   });
 });
 

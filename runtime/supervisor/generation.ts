@@ -105,6 +105,9 @@ export class Generation<Handle> {
 
   /** Reports a failure of this generation. After `finish` it is not one any more. */
   fail(failure: Failure): void {
+    if (this.#finished) return;
+    // What the driver sent before it failed still counts: bytes it has read are in no device any more.
+    this.#guard("drain", () => this.#host?.drain());
     if (!this.#finished) this.#events.failed(failure);
   }
 

@@ -5,7 +5,7 @@ import { VirtualClock } from "../api/clock.ts";
 import type { DriverSupervisor } from "./driver-supervisor.ts";
 import { MachineSupervisor } from "./machine-supervisor.ts";
 import type { RestartOptions } from "./restart-policy.ts";
-import { advance, calls, settle, TestWorld } from "./test-world.ts";
+import { advance, calls, propertyParameters, repeatCommand, settle, TestWorld } from "./test-world.ts";
 
 const always: RestartOptions = { policy: "permanent", intensity: Infinity, periodMs: 10_000, escalation: "hold" };
 const size = 5;
@@ -87,9 +87,10 @@ const lives = fc.tuple(graph, fc.array(step, { maxLength: 40, size: "max" }));
 
 describe("a machine", () => {
   test("runs dependents only on what is in service, and brings back all that is wanted", async () => {
-    await fc.assert(fc.asyncProperty(lives, async ([edges, steps]) => {
+    const found = await fc.check(fc.asyncProperty(lives, async ([edges, steps]) => {
       expect(await live(edges, steps)).toEqual([]);
-    }), { numRuns: Number(process.env["AIRLOCK_PROPERTY_RUNS"] ?? 500) });
+    }), propertyParameters(500));
+    expect(found.failed, `${await fc.asyncDefaultReportMessage(found)}\nRepeat: ${repeatCommand(found, "runtime/supervisor/machine-supervisor.property.test.ts")}`).toBe(false);
   });
 
   test("that does not know the dependencies is seen", async () => {

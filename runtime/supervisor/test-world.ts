@@ -62,6 +62,17 @@ export function settle(): Promise<void> {
   return new Promise((resolve) => { setImmediate(resolve); });
 }
 
+/** fast-check's parameters for a property: how often, and from which seed when a life is to be repeated. */
+export function propertyParameters(runs: number): { numRuns: number; seed?: number; path?: string } {
+  const { AIRLOCK_PROPERTY_RUNS: numRuns, AIRLOCK_PROPERTY_SEED: seed, AIRLOCK_PROPERTY_PATH: path } = process.env;
+  return { numRuns: Number(numRuns ?? runs), ...(seed === undefined ? {} : { seed: Number(seed) }), ...(path === undefined ? {} : { path }) };
+}
+
+/** The one command that repeats what a property of that test file found. */
+export function repeatCommand(found: { readonly seed: number; readonly counterexamplePath: string | null }, file: string): string {
+  return `AIRLOCK_PROPERTY_SEED=${found.seed} AIRLOCK_PROPERTY_PATH=${found.counterexamplePath} npx vitest run --project unit ${file}`;
+}
+
 /** Moves the clock timer by timer, with promises settled after each. */
 export async function advance(clock: VirtualClock, micros: number): Promise<void> {
   const endMicros = clock.nowMicros() + micros;
@@ -252,6 +263,7 @@ export class TestWorld {
       generation: host.generation,
       send: () => true,
       inject: (where, code) => { host.injected.push(`${where} ${code}`); },
+      drain: () => undefined,
       terminate: () => {
         this.say(`terminate ${host.generation}`);
         if (this.#mutation !== "forgotten-terminate") host.terminations++;

@@ -223,6 +223,13 @@ describe.each<[CallPath]>([["fast"], ["public"]])("quickjs, %s calls", (path) =>
     expect(logs(next)).toEqual(["next guest is well"]);
   });
 
+  test("the largest guest stack, on a thread whose own may be smaller, is still only the guest's failure", async () => {
+    const bench = await attack(path, "const deep = (n) => [n].map(() => deep(n + 1)); deep(0);", { ...benchLimits, stackBytes: 4 << 20, memoryBytes: 64 << 20, turnMs: 5000 });
+    expect(bench.failures).toMatchObject([{ kind: "stack" }]);
+    bench.sandbox.turn(new Uint8Array(16));
+    expect(bench.failures).toHaveLength(1);
+  });
+
   test("after a failure nothing of the guest runs or arrives: no jobs, generators, finalizers or later turns", async () => {
     const bench = await attack(path, `
       const shout = () => { say("alive"); bridge.write(0, 0, 8, 1); bridge.flush(16); bridge.timer(1, 1); bridge.irq(0, 0); };

@@ -32,7 +32,10 @@ export type SerialNotice =
   | { readonly kind: "uncertain"; readonly bytes: number }
   | { readonly kind: "framing" | "parity" | "break"; readonly count: number }
   | { readonly kind: "signals"; readonly signals: SerialInputSignals }
-  /** The driver went away and came back. */
+  /**
+   * The driver went away and came back. What it had read from the hardware and not handed on is lost with it: at most
+   * one event's bytes (256), and nobody knows how many.
+   */
   | { readonly kind: "restarted"; readonly generation: bigint };
 
 /** An open serial port. Stays open through driver restarts. */

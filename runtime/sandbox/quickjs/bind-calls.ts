@@ -3,6 +3,7 @@ import type { QuickJSContext, QuickJSHandle } from "quickjs-emscripten";
 import { AirlockError } from "../../api/errors.ts";
 import type { GuestCalls, GuestError } from "../guest-calls.ts";
 import { type CallFunction, type Engine, GuestMemoryFull } from "./engine.ts";
+import { wasm } from "./web-assembly.ts";
 
 /** How bridge calls reach the host: `fast` reads arguments from the guest's memory, `public` goes through the library. */
 export type CallPath = "fast" | "public";
@@ -88,6 +89,11 @@ function publicBinder(context: QuickJSContext, calls: GuestCalls): Binder {
 function refuse(context: QuickJSContext, calls: GuestCalls, error: unknown): QuickJSHandle | undefined {
   if (error instanceof GuestMemoryFull) {
     calls.limit("memory", error.message);
+    return undefined;
+  }
+  if (error instanceof wasm.RuntimeError) {
+    // Arguments that make the engine trap come from an engine that is no longer sound.
+    calls.failed(calls.phase, "RuntimeError", `the engine trapped: ${error.message}`, "");
     return undefined;
   }
   try {
@@ -185,7 +191,8 @@ function argumentReader({ memory, raw: { ffi, contextPointer } }: Engine): (argc
     const at = (argv + index * valueBytes) >>> 2;
     const tag = words[at + 1]!;
     if (tag === integerTag) return words[at]! | 0;
-    if (tag < leastDoubleTag || tag > mostDoubleTag) return undefined;
+    // Also false for a tag outside of memory.
+    if (!(tag >= leastDoubleTag && tag <= mostDoubleTag)) return undefined;
     return ffi.QTS_GetFloat64(contextPointer, ffi.QTS_ArgvGetJSValueConstPointer(argv, index));
   };
 }

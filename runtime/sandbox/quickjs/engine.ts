@@ -72,7 +72,7 @@ export async function createEngine(limits: SandboxLimits, module: WasmModule, da
       // A guest that corrupts its engine must not be able to print.
       print: ignore, printErr: ignore,
       instantiateWasm: async (imports: WasmImports, onSuccess: (instance: WasmInstance) => void) => {
-        replaceClock(imports, memory, () => (seeding ? seedMillis : dateMillis()));
+        replaceImports(imports, memory, () => (seeding ? seedMillis : dateMillis()));
         const instance = await wasm.instantiate(module, imports);
         onSuccess(instance);
         return instance.exports;
@@ -107,18 +107,22 @@ function checkAllocations(module: RawModule): void {
 }
 
 /**
- * Puts the guest's clock in the place of the host's and UTC in the place of its time zone. Done at the imports, so no
- * guest code, however it got there, can reach the real ones. The names are minified; the sources of the two tell them.
+ * Puts the guest's clock in the place of the host's and UTC in the place of its time zone, and takes away what could set
+ * a timer or an exit code in the host. Done at the imports, so that no guest code, not even one that corrupted its engine,
+ * can reach the real ones. The imports' names are minified; their sources tell them.
  */
-function replaceClock(imports: WasmImports, memory: WasmMemory, dateMillis: () => number): void {
+function replaceImports(imports: WasmImports, memory: WasmMemory, dateMillis: () => number): void {
   const functions = Object.values(imports)[0] ?? {};
   const find = (mark: RegExp): string => {
     const names = Object.keys(functions).filter((name) => typeof functions[name] === "function" && mark.test(String(functions[name])));
-    if (names.length !== 1) throw new AirlockError("Unsupported", "this quickjs-emscripten keeps its clock elsewhere; install exactly 0.32.0");
+    if (names.length !== 1) throw new AirlockError("Unsupported", "this quickjs-emscripten has other imports; install exactly 0.32.0");
     return names[0]!;
   };
   functions[find(/^\(\)\s*=>\s*Date\.now\(\)$/)] = dateMillis;
   functions[find(/getSeconds\(\)/)] = (seconds: bigint, pointer: number) => writeUtc(memory, Number(seconds), pointer);
+  const trap = (): never => { throw new wasm.RuntimeError("the guest's engine called for its host's timers or exit"); };
+  functions[find(/setTimeout\(/)] = trap;
+  functions[find(/onExit/)] = trap;
 }
 
 /** Fills C's `struct tm` (nine ints and the offset from UTC) as if the machine stood in UTC. */

@@ -79,7 +79,7 @@ class QuickJsGuest implements LoadedSandbox, QuickJsSandbox {
       (length) => new Uint8Array(engine.memory.buffer, outboxPointer, length).slice(),
       () => this.#guestStack(),
     );
-    this.#budget = new TurnBudget(this.#calls, options.turnInterrupts);
+    this.#budget = new TurnBudget(this.#calls, limits.turnMs, options.turnInterrupts);
     const { bound, path } = bindCalls(engine, this.#calls, options.callPath);
     this.callPath = path;
     const { context } = engine;
@@ -98,7 +98,7 @@ class QuickJsGuest implements LoadedSandbox, QuickJsSandbox {
   /** Evaluates the bundle and hands it the bridge, so that a spare waits for nothing but records. */
   load(bundle: string, name: string): void {
     const { context } = this.#engine;
-    this.#run(this.#limits.turnMs * loadTurns, () => {
+    this.#run(loadTurns, () => {
       const entry = this.#take(context.evalCode(bundle, name, { type: "global" }));
       if (entry === undefined) return;
       if (context.typeof(entry) !== "function") {
@@ -125,7 +125,7 @@ class QuickJsGuest implements LoadedSandbox, QuickJsSandbox {
     const { context, memory } = this.#engine;
     new Uint8Array(memory.buffer, this.#inboxPointer, records.length).set(records);
     this.#calls.phase = phaseOf(records);
-    this.#run(this.#limits.turnMs, () => {
+    this.#run(1, () => {
       context.newNumber(records.length).consume((length) =>
         this.#take(context.callFunction(this.#dispatch!, context.undefined, length))?.dispose());
     });
@@ -148,10 +148,10 @@ class QuickJsGuest implements LoadedSandbox, QuickJsSandbox {
     this.#calls.dispose();
   }
 
-  /** Runs guest code and the jobs it leaves, within one budget; whatever ends it early is recorded. */
-  #run(limitMs: number, run: () => void): void {
+  /** Runs guest code and the jobs it leaves, within the budget of that many turns; whatever ends it early is recorded. */
+  #run(turns: number, run: () => void): void {
     this.#running = true;
-    this.#budget.start(limitMs);
+    this.#budget.start(turns);
     try {
       run();
       const { runtime } = this.#engine;
@@ -222,25 +222,28 @@ class QuickJsGuest implements LoadedSandbox, QuickJsSandbox {
 /** How much longer a turn may run: by the clock, or by the engine's interrupt checks. */
 class TurnBudget {
   readonly #calls: GuestCalls;
-  readonly #limit: number | undefined;
+  readonly #turnMs: number;
+  readonly #turnChecks: number | undefined;
   #deadlineMs = 0;
-  #checks = 0;
+  #checksLeft = 0;
 
-  constructor(calls: GuestCalls, limit: number | undefined) {
+  constructor(calls: GuestCalls, turnMs: number, turnChecks: number | undefined) {
     this.#calls = calls;
-    this.#limit = limit;
+    this.#turnMs = turnMs;
+    this.#turnChecks = turnChecks;
   }
 
-  start(limitMs: number): void {
-    this.#deadlineMs = performance.now() + limitMs;
-    this.#checks = 0;
+  start(turns: number): void {
+    if (this.#turnChecks === undefined) this.#deadlineMs = performance.now() + turns * this.#turnMs;
+    else this.#checksLeft = turns * this.#turnChecks;
   }
 
   /** Whether the guest has to stop now; it cannot catch that. Also true once it has failed. */
   exhausted(): boolean {
     if (!this.#calls.live) return true;
-    const over = this.#limit === undefined ? performance.now() > this.#deadlineMs : ++this.#checks > this.#limit;
-    if (over) this.#calls.limit("turn-limit", this.#limit === undefined ? "the turn took longer than its limit" : "the turn took more steps than its limit");
+    const byTime = this.#turnChecks === undefined;
+    const over = byTime ? performance.now() > this.#deadlineMs : --this.#checksLeft < 0;
+    if (over) this.#calls.limit("turn-limit", byTime ? `the turn took longer than ${this.#turnMs} ms` : "the turn took more steps than its limit");
     return over;
   }
 }

@@ -1,6 +1,7 @@
 /** The worker tier: trusted but buggy JavaScript at V8 speed, in the thread that loads it. Contains exceptions, not hostile code. */
 import vm from "node:vm";
 import { type Dispatch, type DriverEntry, type FaultPoint, type GuestBridge, mailboxBytes } from "../../api/bridge.ts";
+import { AirlockError } from "../../api/errors.ts";
 import { RecordKind, putRecord, recordHeaderBytes } from "../../api/records.ts";
 import { GuestCalls, phaseOf } from "../guest-calls.ts";
 import { GuestLoadError, type LoadedSandbox, type Sandbox, type SandboxCalls, type SandboxTier } from "../sandbox.ts";
@@ -26,8 +27,10 @@ class WorkerGuest implements LoadedSandbox, WorkerSandbox {
 
   constructor(bundle: string, name: string) {
     this.#calls = new GuestCalls(
-      // A driver that detached its outbox sends what is left: nothing, which the framing check reports.
-      (length) => new Uint8Array(this.#outbox).slice(0, length),
+      (length) => {
+        if (this.#outbox.byteLength < length) throw new AirlockError("ProtocolViolation", "flush of an outbox that the driver detached");
+        return new Uint8Array(this.#outbox).slice(0, length);
+      },
       () => withoutTitle(new Error().stack),
     );
     try {

@@ -1,4 +1,4 @@
-/** What every MC146818 must do, simulated or QEMU's. Source: Motorola MC146818 data sheet (ADI-1026), sections named in the tests. */
+/** What every MC146818 must do, simulated or QEMU's. Source: Motorola MC146818A data sheet (ADI-1026, 1984), sections named in the tests. */
 import { describe, expect, test } from "vitest";
 import { type BenchFactory, type DeviceBench, differs, withBench } from "./bench.ts";
 import { Rtc, b, c, holdDivider, runDivider } from "./mc146818-rig.ts";
@@ -167,6 +167,7 @@ function daylightTests(factory: BenchFactory, on: On): void {
   const ignored = factory.differences.has("rtc-no-daylight-savings");
   const cases: readonly [string, number, readonly number[], readonly number[]][] = [
     ["forward on the last Sunday of April", b.daylight, [0x59, 0x59, 0x01, 1, 0x26, 0x04, 0x26], [0, 0, 0x03, 1, 0x26, 4, 0x26]],
+    ["forward on the earliest last Sunday of April", b.daylight, [0x59, 0x59, 0x01, 1, 0x24, 0x04, 0x33], [0, 0, 0x03, 1, 0x24, 4, 0x33]],
     ["back on the last Sunday of October", b.daylight, [0x59, 0x59, 0x01, 1, 0x25, 0x10, 0x26], [0, 0, 0x01, 1, 0x25, 0x10, 0x26]],
     ["not on an earlier Sunday", b.daylight, [0x59, 0x59, 0x01, 1, 0x19, 0x04, 0x26], [0, 0, 0x02, 1, 0x19, 4, 0x26]],
     ["not on a Monday", b.daylight, [0x59, 0x59, 0x01, 2, 0x27, 0x04, 0x26], [0, 0, 0x02, 2, 0x27, 4, 0x26]],

@@ -97,7 +97,7 @@ function fifoTests(on: OnUart): void {
       expect((await uart.drain()).length).toBe(level - 1);
     })());
 
-  test("the timeout interrupt comes four character times after the last character (8.10)", on(async (uart) => {
+  test("the timeout interrupt comes four character times after the last character (8.11)", on(async (uart) => {
     await uart.configure({ fcr: 0xc1 });
     await uart.set(reg.ier, ier.received);
     await uart.arrive([1, 2, 3]);

@@ -1,0 +1,68 @@
+/** A machine brought up to be made to fail: limits on restarts lifted, a workload per driver, everything gone afterwards. */
+import { mkdtemp, rm } from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
+import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
+import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
+import type { Workload } from "../../classes/workload.ts";
+import type { TierName } from "../../sandbox/sandbox.ts";
+import type { RestartOptions } from "../../supervisor/restart-policy.ts";
+import { type BroughtUp, bringUp } from "../bring-up.ts";
+
+export interface SessionOptions {
+  readonly file: string;
+  readonly sandbox?: TierName;
+  /** Where crash dumps are kept; a temporary directory, removed at the end, when left out. */
+  readonly state?: string;
+  readonly seed: number;
+}
+
+/** A driver that is made to fail all the time is never held, and each restart is immediate. */
+const unlimited: RestartOptions = { policy: "permanent", intensity: Infinity, periodMs: 10_000, escalation: "hold" };
+
+export class Session {
+  readonly up: BroughtUp;
+  readonly #temporary: string | undefined;
+  readonly #random: () => number;
+  readonly #workloads = new Map<string, Workload>();
+
+  private constructor(up: BroughtUp, temporary: string | undefined, seed: number) {
+    this.up = up;
+    this.#temporary = temporary;
+    this.#random = uniform(seed);
+  }
+
+  static async open(options: SessionOptions): Promise<Session> {
+    const temporary = options.state === undefined ? await mkdtemp(path.join(os.tmpdir(), "airlock-")) : undefined;
+    try {
+      const up = await bringUp({ file: options.file, state: options.state ?? temporary, sandbox: options.sandbox, restart: () => unlimited });
+      return new Session(up, temporary, options.seed);
+    } catch (error) {
+      if (temporary !== undefined) await rm(temporary, { recursive: true, force: true });
+      throw error;
+    }
+  }
+
+  /** The driver's workload, opened at the first call. */
+  async workload(driver: string): Promise<Workload> {
+    let workload = this.#workloads.get(driver);
+    if (workload === undefined) {
+      const { class: module, shadow } = this.up.machine.driver(driver);
+      workload = await module.createWorkload(module.openClient(shadow), { clock: this.up.machine.clock, random: this.#random });
+      this.#workloads.set(driver, workload);
+    }
+    return workload;
+  }
+
+  async close(): Promise<void> {
+    for (const workload of this.#workloads.values()) await workload.close();
+    await this.up.close();
+    if (this.#temporary !== undefined) await rm(this.#temporary, { recursive: true, force: true });
+  }
+}
+
+/** Uniform numbers in 0..1 from a seed. */
+export function uniform(seed: number): () => number {
+  const generator = xoroshiro128plus(seed);
+  return () => uniformFloat64(generator);
+}

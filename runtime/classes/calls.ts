@@ -45,7 +45,7 @@ export class Calls<C extends ClassContract> {
   #queue: PendingCall[] = [];
   /** With the driver, by tag, in the order sent. */
   readonly #inFlight = new Map<number, PendingCall>();
-  /** The last confirmed call of each config group, in the order they were confirmed. */
+  /** The last confirmed call of each config group, in the order the groups were first set: later ones may rest on earlier ones. */
   readonly #log = new Map<string, { readonly operation: Operation; readonly payload: Uint8Array }>();
   /** What must be answered before the shadow is passive again. */
   readonly #restoring = new Set<PendingCall>();
@@ -274,7 +274,6 @@ export class Calls<C extends ClassContract> {
 
   #logConfig(operation: Operation, payload: Uint8Array): void {
     const group = this.#policy.configGroup?.(operation.name) ?? operation.name;
-    this.#log.delete(group);
     this.#log.set(group, { operation, payload });
   }
 

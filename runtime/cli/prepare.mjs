@@ -21,7 +21,7 @@ const stepTimeoutMs = 15 * 60_000;
 const lockTimeoutMs = 20 * 60_000;
 const lockPollMs = 100;
 
-/** What a failed step shows of its output: enough for the errors, not a screen full of progress. */
+/** What a failed step shows of its output, half from each end: npm says first what is wrong, compilers last. */
 const shownLines = 60;
 
 /** A step that cannot be done. The message is for the user. */
@@ -118,7 +118,9 @@ function removeStale(folder) {
 
 function hasSource(built) {
   const source = path.join(root, built.replace(/\.map$/, "").replace(/\.js$/, ".ts"));
-  return existsSync(source) && !source.endsWith(".test.ts");
+  // What tsconfig.build.json leaves out.
+  const isTest = /\.test\.ts$|[\\/]test-[^\\/]*\.ts$/.test(source);
+  return existsSync(source) && !isTest;
 }
 
 // ---- the native addon
@@ -190,8 +192,8 @@ async function step(title, command, args, cwd) {
   }
   process.stderr.write("failed\n");
   const lines = output.trimEnd().split("\n");
-  const cut = lines.length > shownLines ? [`(${lines.length - shownLines} lines left out)`] : [];
-  throw new Failed([...cut, ...lines.slice(-shownLines), `${title} failed: ${code}`].join("\n"));
+  if (lines.length > shownLines) lines.splice(shownLines / 2, lines.length - shownLines, "...");
+  throw new Failed([...lines, `${title} failed: ${code}`].join("\n"));
 }
 
 function run(command, args, cwd) {

@@ -1,5 +1,4 @@
 /** The entry of a driver host's thread: loads a bundle, waits as a warm spare, then serves one generation of a driver. */
-import { readlinkSync } from "node:fs";
 import type { MessagePort } from "node:worker_threads";
 import { realClock } from "../api/clock.ts";
 import { errorText } from "../api/errors.ts";
@@ -14,6 +13,7 @@ import { FlightRecorder } from "../trace/flight-recorder.ts";
 import { TurnClock } from "../trace/turn-clock.ts";
 import { DriverInstance, failureKind } from "./driver-instance.ts";
 import { MessageRing } from "./message-ring.ts";
+import { ownThreadId, threadCpuMs } from "./thread-cpu.ts";
 import { type FromHost, HostStatus, type HostTask, type StartMessage, type ToHost } from "./thread-messages.ts";
 
 /** Wake-ups served before the event loop gets its turn: control messages and timers must not starve under a storm. */
@@ -22,7 +22,7 @@ const wakesPerYield = 16;
 /** Runs one host; resolves when the thread may be used again. Never rejects because of the driver. */
 export default async function runHost(task: HostTask): Promise<void> {
   const status = new Int32Array(task.status);
-  Atomics.store(status, HostStatus.threadId, threadId());
+  Atomics.store(status, HostStatus.threadId, ownThreadId());
   const { control } = task;
   Atomics.add(status, HostStatus.turn, 1);
   const loaded = await load(task);
@@ -38,7 +38,8 @@ export default async function runHost(task: HostTask): Promise<void> {
 
 async function load({ tier, bundle, limits, control, engine }: HostTask): Promise<LoadedSandbox | undefined> {
   try {
-    const implementation: SandboxTier = tier === "quickjs" ? createQuickJsTier({ module: engine as WasmModule }) : workerTier;
+    const thread = ownThreadId();
+    const implementation: SandboxTier = tier === "quickjs" ? createQuickJsTier({ module: engine as WasmModule, cpuMs: () => threadCpuMs(thread) }) : workerTier;
     return await implementation.load(bundle.code, bundle.name, limits);
   } catch (error) {
     const guest = error instanceof GuestLoadError ? error.failure : undefined;
@@ -146,13 +147,4 @@ function turnFlag(task: HostTask, status: Int32Array, mark: () => void): (runnin
 
 function send(control: MessagePort, message: FromHost): void {
   control.postMessage(message);
-}
-
-/** This thread's id at the operating system, by which the watchdog reads its CPU time; 0 where there is no /proc. */
-function threadId(): number {
-  try {
-    return Number(/\/task\/(\d+)$/.exec(readlinkSync("/proc/thread-self"))?.[1] ?? 0);
-  } catch {
-    return 0; // not Linux: the watchdog then goes by wall time alone
-  }
 }

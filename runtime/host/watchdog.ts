@@ -1,7 +1,7 @@
 /** The watchdog: finds host threads that do not come back from a turn, from outside of them. */
-import { readFileSync } from "node:fs";
 import type { Clock } from "../api/clock.ts";
 import { HostStatus } from "./thread-messages.ts";
+import { threadCpuMs } from "./thread-cpu.ts";
 
 /** How often it looks. A hang is noticed at most this much later than its limit. */
 const lookMs = 10;
@@ -74,7 +74,7 @@ export class Watchdog {
       if ((turn & 1) === 0 || turn !== entry.turn) {
         entry.turn = turn;
         entry.elapsedMs = 0;
-        entry.cpuMsAtStart = (turn & 1) === 0 ? undefined : threadCpuMs(entry.words);
+        entry.cpuMsAtStart = (turn & 1) === 0 ? undefined : threadCpuMs(threadId(entry.words));
         continue;
       }
       entry.elapsedMs += elapsedMs;
@@ -91,17 +91,10 @@ function isHung({ watched, words, elapsedMs, cpuMsAtStart }: Entry): boolean {
   const hangMs = watched.hangMs();
   if (elapsedMs < hangMs - lookMs) return false;
   if (elapsedMs >= hangMs * blockedFactor || cpuMsAtStart === undefined) return true;
-  const cpuMs = threadCpuMs(words);
+  const cpuMs = threadCpuMs(threadId(words));
   return cpuMs === undefined || cpuMs - cpuMsAtStart >= hangMs * cpuShare;
 }
 
-/** CPU time the thread has used, in milliseconds; undefined where the system does not tell. */
-function threadCpuMs(words: Int32Array): number | undefined {
-  const id = Atomics.load(words, HostStatus.threadId);
-  if (id === 0) return undefined;
-  try {
-    return Number(readFileSync(`/proc/self/task/${id}/schedstat`, "ascii").split(" ")[0]) / 1e6;
-  } catch {
-    return undefined; // the thread has just ended, or the kernel keeps no schedstat
-  }
+function threadId(words: Int32Array): number {
+  return Atomics.load(words, HostStatus.threadId);
 }

@@ -107,9 +107,9 @@ describe("a crash", () => {
     const next = await attach();
     await answerAll(next);
     expect(notices).toEqual([{ kind: "uncertain", bytes: flying }, { kind: "restarted", generation: 2n }]);
-    expect(next.names.slice(0, 2)).toEqual(["setSignals", "configure"]);
-    expect(next.all[0]!.args).toEqual({ dtr: true, rts: true, break: false });
-    expect(next.all[1]!.args).toMatchObject({ baudRate: 9600, parity: "even" });
+    expect(next.names.slice(0, 2)).toEqual(["configure", "setSignals"]);
+    expect(next.all[0]!.args).toMatchObject({ baudRate: 9600, parity: "even" });
+    expect(next.all[1]!.args).toEqual({ dtr: true, rts: true, break: false });
     expect(sentBytes([port, next])).toEqual([...text(100)]);
   });
 

@@ -8,7 +8,7 @@ import { findFaults } from "../../faults/find-faults.ts";
 import { type TierName } from "../../sandbox/sandbox.ts";
 import type { CommandCall, CommandDefinition } from "../command.ts";
 import { exitCodes } from "../exit-codes.ts";
-import { Session } from "../soak/session.ts";
+import { Session, wholeNumber } from "../soak/session.ts";
 import { type SoakResult, type Trial, percentile, soak } from "../soak/soak.ts";
 import type { WorkloadTotals } from "../../classes/workload.ts";
 
@@ -38,7 +38,7 @@ const command: CommandDefinition = {
 export default command;
 
 async function run({ args, options, output }: CommandCall): Promise<0 | 1> {
-  const seed = options.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : wholeNumber(String(options.seed), "--seed");
+  const seed = wholeNumber(options.seed ?? Math.floor(Math.random() * 2 ** 31), "--seed");
   const faults = await chosenFaults(String(options.how));
   const everyMs = milliseconds(String(options.every), "--every", 0);
   const forMs = milliseconds(String(options.for), "--for", 1);
@@ -139,10 +139,4 @@ function milliseconds(text: string, option: string, least: number): number {
   const parsed = duration(least, longestMs).safeParse(text);
   if (!parsed.success) throw new AirlockError("InvalidArgument", `${option}: "${text}" ${parsed.error.issues[0]?.message ?? "is not a duration"}`, { option });
   return parsed.data;
-}
-
-function wholeNumber(text: string, option: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 0) throw new AirlockError("InvalidArgument", `${option}: "${text}" is not a whole number; write one such as 42`, { option });
-  return value;
 }

@@ -4,6 +4,7 @@ import os from "node:os";
 import path from "node:path";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
+import { AirlockError } from "../../api/errors.ts";
 import type { Workload } from "../../classes/workload.ts";
 import type { TierName } from "../../sandbox/sandbox.ts";
 import type { RestartOptions } from "../../supervisor/restart-policy.ts";
@@ -65,4 +66,11 @@ export class Session {
 export function uniform(seed: number): () => number {
   const generator = xoroshiro128plus(seed);
   return () => uniformFloat64(generator);
+}
+
+/** A seed from the command line. @throws AirlockError InvalidArgument */
+export function wholeNumber(given: unknown, option: string): number {
+  const value = Number(given);
+  if (Number.isInteger(value) && value >= 0) return value;
+  throw new AirlockError("InvalidArgument", `${option}: "${String(given)}" is not a whole number; write one such as 42`, { option });
 }

@@ -55,7 +55,7 @@ export async function soak(machine: Machine, workload: Workload, options: SoakOp
   const trials: Trial[] = [];
   for (let turn = 0; clock.nowMicros() < end || turn < options.faults.length; turn++) {
     const fault = options.faults[turn % options.faults.length]!;
-    trials.push(await inject(machine, driver, fault));
+    trials.push(await injectOnce(machine, driver, fault));
     look();
     options.progress?.(Math.min(1, 1 - (end - clock.nowMicros()) / (options.forMs * 1000)), trials.length);
     await wait(clock, options.everyMs);
@@ -68,7 +68,7 @@ export async function soak(machine: Machine, workload: Workload, options: SoakOp
 }
 
 /** Injects one fault and waits until it was detected and recovered. */
-async function inject(machine: Machine, driver: MachineDriver, fault: FaultDefinition): Promise<Trial> {
+export async function injectOnce(machine: Machine, driver: MachineDriver, fault: FaultDefinition): Promise<Trial> {
   const { clock } = machine;
   const before = new Set(driver.supervisor.recoveries);
   const injectedMicros = clock.nowMicros();

@@ -20,6 +20,11 @@ export interface QuickJsOptions {
    * a run then does not depend on the speed of the machine. For deterministic worlds.
    */
   readonly turnInterrupts?: number;
+  /**
+   * CPU time this thread has used, where it can be read: a turn is then not held to account for the time in which the
+   * thread was not scheduled. Undefined at times when it cannot be read.
+   */
+  readonly cpuMs?: () => number | undefined;
 }
 
 /** A sandbox of this tier, with what only this tier can tell. */
@@ -79,7 +84,7 @@ class QuickJsGuest implements LoadedSandbox, QuickJsSandbox {
       (length) => new Uint8Array(engine.memory.buffer, outboxPointer, length).slice(),
       () => this.#guestStack(),
     );
-    this.#budget = new TurnBudget(this.#calls, limits.turnMs, options.turnInterrupts);
+    this.#budget = new TurnBudget(this.#calls, limits.turnMs, options);
     const { bound, path } = bindCalls(engine, this.#calls, options.callPath);
     this.callPath = path;
     const { context } = engine;
@@ -223,27 +228,42 @@ class QuickJsGuest implements LoadedSandbox, QuickJsSandbox {
 class TurnBudget {
   readonly #calls: GuestCalls;
   readonly #turnMs: number;
-  readonly #turnChecks: number | undefined;
-  #deadlineMs = 0;
+  readonly #options: QuickJsOptions;
+  #limitMs = 0;
+  #lookAtMs = 0;
+  #cpuMsAtLook: number | undefined;
   #checksLeft = 0;
 
-  constructor(calls: GuestCalls, turnMs: number, turnChecks: number | undefined) {
+  constructor(calls: GuestCalls, turnMs: number, options: QuickJsOptions) {
     this.#calls = calls;
     this.#turnMs = turnMs;
-    this.#turnChecks = turnChecks;
+    this.#options = options;
   }
 
   start(turns: number): void {
-    if (this.#turnChecks === undefined) this.#deadlineMs = performance.now() + turns * this.#turnMs;
-    else this.#checksLeft = turns * this.#turnChecks;
+    this.#limitMs = turns * this.#turnMs;
+    // CPU time is read only in a turn that has used up half its limit: reading it takes as long as many a turn.
+    this.#lookAtMs = performance.now() + (this.#options.cpuMs === undefined ? this.#limitMs : this.#limitMs / 2);
+    this.#cpuMsAtLook = undefined;
+    this.#checksLeft = turns * (this.#options.turnInterrupts ?? 0);
   }
 
   /** Whether the guest has to stop now; it cannot catch that. Also true once it has failed. */
   exhausted(): boolean {
     if (!this.#calls.live) return true;
-    const byTime = this.#turnChecks === undefined;
-    const over = byTime ? performance.now() > this.#deadlineMs : --this.#checksLeft < 0;
-    if (over) this.#calls.limit("turn-limit", byTime ? `the turn took longer than ${this.#turnMs} ms` : "the turn took more steps than its limit");
+    const bySteps = this.#options.turnInterrupts !== undefined;
+    const over = bySteps ? --this.#checksLeft < 0 : performance.now() > this.#lookAtMs && this.#usedUp();
+    if (over) this.#calls.limit("turn-limit", bySteps ? "the turn took more steps than its limit" : `the turn took longer than ${this.#turnMs} ms`);
     return over;
+  }
+
+  /** Past the time of a look: whether the second half of the limit was spent too, as CPU time where that can be read. */
+  #usedUp(): boolean {
+    const cpuMs = this.#options.cpuMs?.();
+    if (cpuMs === undefined) return true;
+    this.#cpuMsAtLook ??= cpuMs;
+    const leftMs = this.#limitMs / 2 - (cpuMs - this.#cpuMsAtLook);
+    this.#lookAtMs = performance.now() + leftMs;
+    return leftMs <= 0;
   }
 }

@@ -1,4 +1,4 @@
-/** What every MC146818 must do, simulated or QEMU's. Source: Motorola MC146818A data sheet (ADI-1026, 1984), sections named in the tests. */
+/** What every MC146818 must do, on any platform. Source: Motorola MC146818A data sheet (ADI-1026, 1984), by section name. */
 import { describe, expect, test } from "vitest";
 import { type BenchFactory, type DeviceBench, differs, withBench } from "./bench.ts";
 import { Rtc, b, c, holdDivider, runDivider } from "./mc146818-rig.ts";

@@ -1,0 +1,95 @@
+/** What `ps` tells of a machine and its drivers, as plain data; made by the daemon, shown by commands and the live status. */
+import { realClock } from "../../api/clock.ts";
+import type { FailureKind } from "../../api/failure.ts";
+import type { DriverState, Recovery } from "../../supervisor/driver-status.ts";
+import type { RunningExports } from "../exports-runner.ts";
+import type { Machine, MachineDriver } from "../machine.ts";
+
+/** One driver. Times in milliseconds; generations in decimal. */
+export interface DriverReport {
+  readonly driver: string;
+  readonly class: string;
+  readonly tier: string;
+  readonly device: string;
+  readonly state: DriverState;
+  /** Why it is not running. */
+  readonly reason?: string;
+  readonly generation: string;
+  /** All failures, and by kind. */
+  readonly failures: number;
+  readonly failuresByKind: Readonly<Partial<Record<FailureKind, number>>>;
+  readonly lastFailure?: { readonly kind: FailureKind; readonly message: string; readonly generation: string; readonly agoMs: number };
+  /** Restarts that followed a failure. */
+  readonly restarts: number;
+  /** Median time from a failure's detection until the driver was in service again, of the latest recoveries. */
+  readonly recoveryP50Ms?: number;
+  /** The same until a client's call was served, which also depends on when one was made. */
+  readonly servedP50Ms?: number;
+  /** Time in its present state. */
+  readonly sinceMs: number;
+  /** Time in service; absent when it is not. */
+  readonly uptimeMs?: number;
+}
+
+export interface MachineReport {
+  readonly machine: string;
+  readonly file: string;
+  readonly platform: string;
+  readonly pid: number;
+  readonly state: string;
+  readonly uptimeMs: number;
+  /** Why the hardware is gone, once it is. */
+  readonly lost?: string;
+  readonly exports: readonly { readonly name: string; readonly type: string; readonly driver: string; readonly address: string }[];
+  readonly drivers: readonly DriverReport[];
+}
+
+/** What a report is made of besides the machine. */
+export interface ReportContext {
+  readonly stateDirectory: string;
+  readonly startedMicros: number;
+  readonly exports: RunningExports | undefined;
+}
+
+export function machineReport(machine: Machine, context: ReportContext): MachineReport {
+  const now = machine.clock.nowMicros();
+  return {
+    machine: machine.loaded.name, file: machine.loaded.file, platform: machine.platform.type, pid: process.pid,
+    state: context.stateDirectory, uptimeMs: wholeMs(now - context.startedMicros),
+    ...(machine.lost !== undefined && { lost: machine.lost }),
+    exports: context.exports?.list ?? [],
+    drivers: [...machine.drivers.values()].map((driver) => driverReport(driver, now)),
+  };
+}
+
+export function driverReport({ name, assignment, supervisor }: MachineDriver, nowMicros: number = realClock.nowMicros()): DriverReport {
+  const { state, reason, generation, failures, restarts, lastFailure, sinceMicros } = supervisor.status;
+  const recoveries = supervisor.recoveries;
+  return {
+    driver: name, class: assignment.package.manifest.class, tier: assignment.loaded.entry.sandbox, device: assignment.device.name,
+    state, ...(reason !== undefined && { reason }), generation: String(generation),
+    failures: Object.values(failures).reduce((sum, count) => sum + count, 0), failuresByKind: failures,
+    ...(lastFailure !== undefined && { lastFailure: {
+      kind: lastFailure.failure.kind, message: lastFailure.failure.message, generation: String(lastFailure.generation), agoMs: wholeMs(nowMicros - lastFailure.atMicros),
+    } }),
+    restarts,
+    ...present("recoveryP50Ms", medianMs(recoveries, "passiveMicros")),
+    ...present("servedP50Ms", medianMs(recoveries, "firstServedMicros")),
+    sinceMs: wholeMs(nowMicros - sinceMicros),
+    ...(state === "running" && { uptimeMs: wholeMs(nowMicros - sinceMicros) }),
+  };
+}
+
+function medianMs(recoveries: readonly Recovery[], key: "passiveMicros" | "firstServedMicros"): number | undefined {
+  const values = recoveries.map((recovery) => recovery[key]).filter((micros) => micros !== undefined).sort((x, y) => x - y);
+  const median = values[Math.floor((values.length - 1) / 2)];
+  return median === undefined ? undefined : Math.round(median) / 1000;
+}
+
+function present<K extends string>(key: K, value: number | undefined): { readonly [P in K]?: number } {
+  return (value === undefined ? {} : { [key]: value }) as { readonly [P in K]?: number };
+}
+
+function wholeMs(micros: number): number {
+  return Math.round(micros / 1000);
+}

@@ -1,0 +1,87 @@
+/** Starts the exports of a machine file and gives each its driver's port. */
+import type { Clock } from "../api/clock.ts";
+import { LogLevel } from "../api/bridge.ts";
+import { AirlockError, errorText } from "../api/errors.ts";
+import type { SerialPort } from "../classes/serial/port.ts";
+import type { ExportDefinition, ExportLog, RunningExport } from "../exports/export.ts";
+import { findExports } from "../exports/find-exports.ts";
+import type { LoadedExport } from "../machine/load.ts";
+import type { Machine } from "./machine.ts";
+
+/** How long an export may take to disconnect its clients; a stuck one must not keep the machine from closing. */
+const closeMs = 2_000;
+
+export interface RunningExports {
+  readonly list: readonly { readonly name: string; readonly type: string; readonly driver: string; readonly address: string }[];
+  /** Ends them all; new ports are refused from this moment on. Idempotent. */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts every export, in the order of the machine file. Leaves none running when one cannot start.
+ * @throws what the export says: AirlockError AddressInUse, AddonMissing, InvalidArgument, StateUnusable, Unsupported
+ */
+export async function startExports(machine: Machine, stateDirectory: string, clock: Clock): Promise<RunningExports> {
+  const definitions = await findExports();
+  const running: { readonly loaded: LoadedExport; readonly export: RunningExport }[] = [];
+  const gate = { closed: false };
+  const close = async (): Promise<void> => {
+    gate.closed = true;
+    await Promise.all(running.map(({ loaded, export: one }) => within(clock, closeMs, one.close()).catch((error: unknown) => {
+      note(machine, loaded, LogLevel.warn, `cannot be closed: ${errorText(error)}`);
+    })));
+  };
+  try {
+    for (const loaded of machine.loaded.exports) {
+      const definition = definitions.get(loaded.type)!;
+      checkClass(machine, loaded, definition);
+      const started = await definition.start({
+        name: loaded.name, options: loaded.options, stateDirectory, clock,
+        log: exportLog(machine, loaded), openSerial: () => openSerial(machine, loaded, gate),
+      });
+      running.push({ loaded, export: started });
+      void started.ended.then((reason) => {
+        if (reason !== undefined && !gate.closed) note(machine, loaded, LogLevel.error, `ended: ${reason.message}`);
+      });
+    }
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  let closing: Promise<void> | undefined;
+  return {
+    list: running.map(({ loaded: { name, type, driver }, export: { address } }) => ({ name, type, driver, address })),
+    close: () => (closing ??= close()),
+  };
+}
+
+/** @throws AirlockError Closed once the machine is shutting down, which ends the export; else what the class's client says */
+async function openSerial(machine: Machine, { driver }: LoadedExport, gate: { readonly closed: boolean }): Promise<SerialPort> {
+  if (gate.closed) throw new AirlockError("Closed", `driver "${driver}": the machine is shutting down`, { driver });
+  return machine.client(driver) as SerialPort;
+}
+
+function checkClass(machine: Machine, loaded: LoadedExport, definition: ExportDefinition): void {
+  const { manifest } = machine.driver(loaded.driver).assignment.package;
+  if (manifest.class === definition.class) return;
+  const { line, column } = machine.loaded.source.locate(["exports", loaded.name, "driver"]);
+  const what = `export "${loaded.name}" of type ${loaded.type} takes a driver of class ${definition.class}, but "${loaded.driver}" is of class ${manifest.class}; name another driver`;
+  throw new AirlockError("MachineFileInvalid", `${machine.loaded.file}:${line}:${column}: ${what}`, { file: machine.loaded.file, line, column });
+}
+
+function exportLog(machine: Machine, loaded: LoadedExport): ExportLog {
+  const at = (level: LogLevel) => (text: string): void => note(machine, loaded, level, text);
+  return { debug: at(LogLevel.debug), info: at(LogLevel.info), warn: at(LogLevel.warn), error: at(LogLevel.error) };
+}
+
+/** Exports speak in the log of the driver they export. */
+function note(machine: Machine, { name, driver }: LoadedExport, level: LogLevel, text: string): void {
+  machine.logs.note(driver, machine.drivers.get(driver)?.supervisor.status.generation ?? 0n, `export "${name}": ${text}`, level);
+}
+
+function within(clock: Clock, limitMs: number, work: Promise<void>): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const cancel = clock.setTimer(limitMs * 1000, () => reject(new AirlockError("Closed", `not within ${limitMs} ms`)));
+    work.then(resolve, reject).finally(cancel);
+  });
+}

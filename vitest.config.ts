@@ -1,3 +1,4 @@
+/** The test projects: unit tests beside their files, and one project for each folder of test/. */
 import { defineConfig } from "vitest/config";
 
 /** Threads that tests start run the built code; test/build.ts builds it first, incrementally. */

@@ -48,11 +48,9 @@ export default defineDriver(rtc, ({ window, irq, clock, emit }) => {
       for (let attempt = 0; attempt < 3; attempt++) {
         await quiet();
         const second = read(Register.seconds);
-        const time = {
-          minute: fromBcd(read(Register.minutes)), hour: fromBcd(read(Register.hours)),
-          day: fromBcd(read(Register.day)), month: fromBcd(read(Register.month)), year: fullYear(fromBcd(read(Register.year))),
-        };
-        if (read(Register.seconds) === second) return { ...time, second: fromBcd(second) };
+        const date = { year: fullYear(fromBcd(read(Register.year))), month: fromBcd(read(Register.month)), day: fromBcd(read(Register.day)) };
+        const time = { hour: fromBcd(read(Register.hours)), minute: fromBcd(read(Register.minutes)), second: fromBcd(second) };
+        if (read(Register.seconds) === second) return { ...date, ...time };
       }
       throw new Error("the time changed during each of three readings");
     },

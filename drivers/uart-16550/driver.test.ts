@@ -114,7 +114,7 @@ describe("receiving", () => {
       line.send(Uint8Array.of(0x55));
       await running.advance(10);
       const status = running.takeEvents().filter(({ name }) => name === "lineStatus");
-      expect(status, kind).toHaveLength(1);
+      expect([kind, status.length]).toEqual([kind, 1]);
       expect(status[0]!.payload).toEqual({
         overruns: 0, breaks: kind === "break" ? 1 : 0, framing: kind === "framing" ? 1 : 0, parity: kind === "parity" ? 1 : 0,
       });

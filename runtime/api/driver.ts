@@ -62,11 +62,11 @@ export interface DriverContext<C extends ClassContract> {
   /** The driver's name in the machine file. */
   readonly name: string;
   /** The granted window of that manifest name; throws CapabilityViolation when it was not granted. */
-  window(name: string): RegisterWindow;
+  window(this: void, name: string): RegisterWindow;
   /** The granted line of that manifest name; throws CapabilityViolation when it was not granted. */
-  irq(name: string): IrqLine;
+  irq(this: void, name: string): IrqLine;
   /** Resolves with the name of the first of these lines that is raised. */
-  waitAny(...lines: IrqLine[]): Promise<string>;
+  waitAny(this: void, ...lines: IrqLine[]): Promise<string>;
   readonly clock: DriverClock;
   readonly log: DriverLog;
   /** The hard memory limit of this sandbox. */
@@ -74,7 +74,7 @@ export interface DriverContext<C extends ClassContract> {
   /** The driver's `options` from the machine file, as its manifest declares them. */
   readonly options: Readonly<Record<string, string | number | boolean>>;
   /** Tells the clients of this device something: an event of the class contract. */
-  emit<K extends EventName<C>>(event: K, payload: EventPayload<C, K>): void;
+  emit<K extends EventName<C>>(this: void, event: K, payload: EventPayload<C, K>): void;
 }
 
 /** The operations of a class as a driver implements them. What they throw or reject with is a failure of the driver. */

@@ -5,8 +5,8 @@ import { type ErrorCode, isAirlockError } from "../api/errors.ts";
 export const exitCodes = {
   ok: { code: 0, meaning: "done; nothing was found wrong" },
   negative: { code: 1, meaning: "the command ran and its answer is no: a failure was not recovered, a limit was missed; also an internal error" },
-  usage: { code: 2, meaning: "the command line is wrong: unknown command, option, argument or fault" },
-  badInput: { code: 3, meaning: "a machine file, manifest, bundle, dump or package is wrong; each problem is one line" },
+  usage: { code: 2, meaning: "the command line is wrong: unknown command, option, argument or fault, or a file that is not what the command takes" },
+  badInput: { code: 3, meaning: "a machine file, manifest, bundle or package is wrong; each problem is one line" },
   platform: { code: 4, meaning: "the platform cannot be started here, or the hardware was lost" },
   state: { code: 5, meaning: "the state directory or a socket, port or path is taken or cannot be used" },
   notFound: { code: 6, meaning: "no such driver, file or dump, or no such machine is running" },

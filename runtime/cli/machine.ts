@@ -102,6 +102,11 @@ export class Machine<Handle = unknown> {
     throw new AirlockError("NotFound", `no driver "${name}" in machine "${this.loaded.name}"; ${advice(name, this.drivers.keys(), "driver")}`, { driver: name });
   }
 
+  /** Whether every driver is in service and its warm spares are loaded. */
+  get settled(): boolean {
+    return [...this.drivers.values()].every(({ name, supervisor }) => supervisor.status.state === "running" && this.#hosts.isWarm(name));
+  }
+
   /** Makes a running driver fail in that way; one for init is armed for a restart, which this orders. */
   inject(name: string, fault: FaultDefinition): void {
     const { supervisor } = this.driver(name);

@@ -59,6 +59,8 @@ export interface DriverHost {
 export interface HostFactory<Handle = unknown> {
   /** Makes sure a spare of this driver is loaded or loading; errors of the load surface at `start`. */
   warm(spec: HostSpec): void;
+  /** Whether no spare of this driver is still loading. */
+  isWarm(driver: string): boolean;
   /** Starts a generation on a connection's handle. `events` are called from later turns only. */
   start(spec: HostSpec, generation: bigint, setup: DriverSetup, handle: Handle, faults: readonly ArmedFault[], events: HostEvents): DriverHost;
   close(): Promise<void>;

@@ -50,6 +50,10 @@ export class InlineHostFactory implements HostFactory<InlineHandle> {
     this.#spares.set(spec.driver, loading);
   }
 
+  isWarm(driver: string): boolean {
+    return this.#ready.has(driver);
+  }
+
   /** Whether a load is in progress. */
   get busy(): boolean {
     return this.#loading.size > 0;

@@ -46,7 +46,6 @@ export class ThreadHostFactory implements HostFactory<ChannelHandle> {
     while (!this.#closed && spares.length < spec.spares) spares.push(this.#make(spec));
   }
 
-  /** Whether every spare of this driver is loaded. */
   isWarm(driver: string): boolean {
     return this.#sparesOf(driver).every((spare) => spare.loaded);
   }

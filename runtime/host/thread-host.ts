@@ -1,5 +1,5 @@
 /** One generation in a thread of its own, seen from the control plane; and the warm spare it is made from. */
-import { MessageChannel, type MessagePort } from "node:worker_threads";
+import { MessageChannel, type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import type { Piscina } from "piscina";
 import type { FaultPoint } from "../api/bridge.ts";
 import type { Clock } from "../api/clock.ts";
@@ -164,6 +164,8 @@ export class ThreadHost implements DriverHost {
 
   #exited(reason: string, code?: string): void {
     this.#unwatch();
+    // The thread's last words may still be in its port: the pool's own message of its end can be faster.
+    for (let last = receiveMessageOnPort(this.#control); last !== undefined; last = receiveMessageOnPort(this.#control)) this.#receive(last.message as FromHost);
     if (this.#state === "finished") return;
     const memory = code === "ERR_WORKER_OUT_OF_MEMORY";
     const message = memory ? `ran out of its memory limit of ${this.#spec.limits.memoryBytes} bytes` : `the sandbox's thread ended: ${reason}`;

@@ -236,6 +236,7 @@ export class TestWorld {
   #factory(): HostFactory<bigint> {
     return {
       warm: () => undefined,
+      isWarm: () => true,
       close: () => Promise.resolve(),
       start: (_spec, generation, _setup, handle, faults, events) => {
         if (handle !== generation) this.violations.push(`host ${generation} on the connection of ${handle}`);

@@ -128,14 +128,20 @@ class OpenSerialPort implements SerialPort {
       write: async (chunk, controller) => {
         // In the Streams standard (section 5.4.2); @types/node lacks it.
         const { signal } = controller as WritableStreamDefaultController & { readonly signal: AbortSignal };
-        const aborted = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
-        for (let at = 0; at < chunk.length;) {
-          await Promise.race([queue.room(), aborted]);
-          if (signal.aborted) throw signal.reason;
-          const taken = queue.push(chunk.subarray(at));
-          this.#pushedBytes += taken;
-          at += taken;
-          this.#line.transmit();
+        let abort = (): void => undefined;
+        const aborted = new Promise<void>((resolve) => { abort = resolve; });
+        signal.addEventListener("abort", abort, { once: true });
+        try {
+          for (let at = 0; at < chunk.length;) {
+            await Promise.race([queue.room(), aborted]);
+            if (signal.aborted) throw signal.reason;
+            const taken = queue.push(chunk.subarray(at));
+            this.#pushedBytes += taken;
+            at += taken;
+            this.#line.transmit();
+          }
+        } finally {
+          signal.removeEventListener("abort", abort);
         }
       },
       close: () => queue.drained(this.#pushedBytes),

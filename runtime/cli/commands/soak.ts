@@ -96,7 +96,8 @@ function passed({ trials, failures, recovered }: SoakResult, { clientErrors, byt
 interface FaultSummary {
   readonly count: number;
   readonly detectedAs: readonly string[];
-  readonly undetected: number;
+  /** What was seen instead of a right detection. */
+  readonly undetected: readonly string[];
   readonly detectMs: { readonly p50: number | undefined; readonly p99: number | undefined };
   readonly recoveryMs: { readonly p50: number | undefined; readonly p99: number | undefined };
 }
@@ -108,7 +109,7 @@ function byFault(trials: readonly Trial[]): Record<string, FaultSummary> {
     const detect = mine.flatMap(({ detectMs }) => detectMs ?? []);
     const recovery = mine.flatMap(({ recoveryMs }) => recoveryMs ?? []);
     return [name, {
-      count: mine.length, detectedAs: [...new Set(mine.flatMap(({ detectedAs }) => detectedAs ?? []))], undetected: mine.filter(({ rightly }) => !rightly).length,
+      count: mine.length, detectedAs: [...new Set(mine.flatMap(({ detectedAs }) => detectedAs ?? []))], undetected: mine.filter(({ rightly }) => !rightly).map(({ detectedAs, message }) => `${detectedAs ?? "nothing"}: ${message ?? "no failure was seen"}`),
       detectMs: { p50: percentile(detect, 0.5), p99: percentile(detect, 0.99) },
       recoveryMs: { p50: percentile(recovery, 0.5), p99: percentile(recovery, 0.99) },
     }];
@@ -117,7 +118,7 @@ function byFault(trials: readonly Trial[]): Record<string, FaultSummary> {
 
 function soakText(report: SoakSummary & { readonly byFault: Record<string, FaultSummary>; readonly errors: readonly string[]; readonly seed: number }): string {
   const lines = Object.entries(report.byFault).map(([name, fault]) =>
-    `  ${name.padEnd(15)} ${String(fault.count).padStart(4)} x  ${fault.detectedAs.join(", ").padEnd(24)} detect p50 ${fault.detectMs.p50} ms  recovery p50 ${fault.recoveryMs.p50} ms${fault.undetected > 0 ? `  ${fault.undetected} NOT DETECTED` : ""}`);
+    `  ${name.padEnd(15)} ${String(fault.count).padStart(4)} x  ${fault.detectedAs.join(", ").padEnd(24)} detect p50 ${fault.detectMs.p50} ms  recovery p50 ${fault.recoveryMs.p50} ms${fault.undetected.map((seen) => `\n    NOT DETECTED, ${seen}`).join("")}`);
   return [
     `${report.operations} operations, ${report.failures} failures, ${report.recovered} recovered, ${report.clientErrors} client errors`,
     `${report.bytesLost} bytes lost (each told to the client), ${report.bytesCorrupted} corrupted`,

@@ -97,7 +97,7 @@ function operations(before: WorkloadTotals, after: WorkloadTotals): number {
 }
 
 function text(rows: readonly Row[], totals: Readonly<Record<string, WorkloadTotals>>, errors: readonly string[], ok: boolean): string {
-  const table = new Table({ head: ["driver", "it ...", "detected as", "after", "back after", "the client saw"], style: { head: [], border: [] }, colAligns: ["left", "left", "left", "right", "right", "left"] });
+  const table = new Table({ head: ["driver", "it ...", "detected as", "after", "back after", "the client saw"], chars: { mid: "", "left-mid": "", "mid-mid": "", "right-mid": "" }, style: { head: [], border: [] }, colAligns: ["left", "left", "left", "right", "right", "left"] });
   for (const each of rows) {
     table.push([each.driver, each.title, each.rightly ? each.detectedAs : `NOT DETECTED${each.detectedAs === undefined ? "" : ` (${each.detectedAs})`}`, ms(each.detectMs), ms(each.recoveryMs), sawText(each)]);
   }
@@ -106,7 +106,8 @@ function text(rows: readonly Row[], totals: Readonly<Record<string, WorkloadTota
     const back = mine.filter(({ recoveryMs }) => recoveryMs !== undefined).length;
     return `${driver}: ${mine.length} faults, ${back} recovered; ${total.operations} client operations, ${total.clientErrors} errors, ${total.bytesLost} bytes lost and told, ${total.bytesCorrupted} corrupted`;
   });
-  return [table.toString(), ...summary, ...errors.map((error) => `client error: ${error}`), ok ? "every failure was detected and recovered; no client call failed" : "FAILED: see above"].join("\n");
+  const missed = rows.filter(({ rightly }) => !rightly).map((each) => `not detected: ${each.driver}: ${each.fault}: ${each.message ?? "no failure was seen"}`);
+  return [table.toString(), ...summary, ...missed, ...errors.map((error) => `client error: ${error}`), ok ? "every failure was detected and recovered; no client call failed" : "FAILED: see above"].join("\n");
 }
 
 function sawText({ clientErrors, bytesLost, bytesCorrupted }: Row): string {

@@ -180,16 +180,17 @@ export function shown({ micros, driver, generation, source, level, text }: LogLi
 }
 
 /** Resolves when the driver's status is so, or the time is over. */
-function settled(machine: Machine, { supervisor }: MachineDriver, done: (status: DriverStatus) => boolean, limitMs: number = settleMs): Promise<void> {
-  if (done(supervisor.status)) return Promise.resolve();
-  return within(machine, limitMs, new Promise<void>((resolve) => {
-    const unwatch = supervisor.onChange((status) => {
-      if (!done(status)) return;
-      unwatch();
-      resolve();
-    });
-    machine.clock.setTimer(limitMs * 1000, unwatch);
-  }));
+async function settled(machine: Machine, { supervisor }: MachineDriver, done: (status: DriverStatus) => boolean, limitMs: number = settleMs): Promise<void> {
+  if (done(supervisor.status)) return;
+  let unwatch: () => void = () => undefined;
+  const reached = new Promise<void>((resolve) => {
+    unwatch = supervisor.onChange((status) => { if (done(status)) resolve(); });
+  });
+  try {
+    await within(machine, limitMs, reached);
+  } finally {
+    unwatch();
+  }
 }
 
 /** Resolves with the work or when the time is over, whichever is first. */

@@ -5,7 +5,7 @@ import path from "node:path";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { AirlockError } from "../../api/errors.ts";
-import type { Workload } from "../../classes/workload.ts";
+import { type Workload, sleep } from "../../classes/workload.ts";
 import type { TierName } from "../../sandbox/sandbox.ts";
 import type { RestartOptions } from "../../supervisor/restart-policy.ts";
 import { type BroughtUp, bringUp } from "../bring-up.ts";
@@ -17,6 +17,10 @@ export interface SessionOptions {
   readonly state?: string;
   readonly seed: number;
 }
+
+/** Some 100 ms are usual; a machine of hundreds of drivers, or a busy one, takes longer. */
+const settleMs = 20_000;
+const settlePollMs = 5;
 
 /** A driver that is made to fail all the time is never held, and each restart is immediate. */
 const unlimited: RestartOptions = { policy: "permanent", intensity: Infinity, periodMs: 10_000, escalation: "hold" };
@@ -37,11 +41,20 @@ export class Session {
     const temporary = options.state === undefined ? await mkdtemp(path.join(os.tmpdir(), "airlock-")) : undefined;
     try {
       const up = await bringUp({ file: options.file, state: options.state ?? temporary, sandbox: options.sandbox, restart: () => unlimited });
-      return new Session(up, temporary, options.seed);
+      const session = new Session(up, temporary, options.seed);
+      await session.#settled();
+      return session;
     } catch (error) {
       if (temporary !== undefined) await rm(temporary, { recursive: true, force: true });
       throw error;
     }
+  }
+
+  /** Waits, for a while, until the machine is as it is in service: drivers up, spares loaded. What is not by then shows in the results. */
+  async #settled(): Promise<void> {
+    const { machine } = this.up;
+    const end = machine.clock.nowMicros() + settleMs * 1000;
+    while (!machine.settled && machine.clock.nowMicros() < end) await sleep(machine.clock, settlePollMs);
   }
 
   /** The driver's workload, opened at the first call. */

@@ -29,6 +29,8 @@ export interface Trial {
   readonly detectedAs: FailureKind | undefined;
   /** Whether that is a right detection of this fault. */
   readonly rightly: boolean;
+  /** What the failure said. */
+  readonly message: string | undefined;
   /** From the moment the fault began to act, as far as the runtime can tell, to its detection. */
   readonly detectMs: number | undefined;
   /** From detection to the first call the next generation served. */
@@ -79,6 +81,7 @@ export async function injectOnce(machine: Machine, driver: MachineDriver, fault:
   const mine = added().find(isMine) ?? added()[0];
   return {
     fault: fault.name, detectedAs: mine?.kind, rightly: mine !== undefined && isMine(mine),
+    message: mine === undefined ? undefined : driver.supervisor.status.lastFailure?.failure.message,
     detectMs: mine === undefined ? undefined : (mine.detectedAtMicros - injectedMicros) / 1000,
     recoveryMs: mine?.firstServedMicros === undefined ? undefined : mine.firstServedMicros / 1000,
   };

@@ -3,11 +3,11 @@
 export interface ClassBench<Client> {
   readonly client: Client;
   /** Kills the driver in whatever it is doing; resolves when the next generation is passive. */
-  crash(): Promise<void>;
+  readonly crash: () => Promise<void>;
   /** Lets this much machine time pass: waits on a real clock, steps a virtual one. */
-  advance(ms: number): Promise<void>;
+  readonly advance: (ms: number) => Promise<void>;
   /** Ends the machine; the test fails when anything of it is left. */
-  close(): Promise<void>;
+  readonly close: () => Promise<void>;
 }
 
 export interface ClassBenchFactory<Client> {

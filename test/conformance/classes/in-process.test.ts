@@ -2,7 +2,6 @@
 import rtcDriver from "../../../drivers/rtc-mc146818/driver.ts";
 import templateDriver from "../../../drivers/template/driver.ts";
 import uartDriver from "../../../drivers/uart-16550/driver.ts";
-import type { DriverDefinition } from "../../../runtime/api/driver.ts";
 import type { SerialLine } from "../../../runtime/bus/device.ts";
 import { openClient as openRtc } from "../../../runtime/classes/rtc/client.ts";
 import { createShadow as createRtc } from "../../../runtime/classes/rtc/shadow.ts";
@@ -18,7 +17,7 @@ for (const [name, driver] of [["rtc-mc146818", rtcDriver], ["template", template
   rtcSuite({
     name: `${name} in process`,
     open: () => bringUp({
-      model: mc146818, window: { name: "cmos", sizeBytes: 2 }, irq: "tick", driver: driver as unknown as DriverDefinition, createShadow: createRtc, openClient: openRtc,
+      model: mc146818, window: { name: "cmos", sizeBytes: 2 }, irq: "tick", driver, createShadow: createRtc, openClient: openRtc,
     }),
   });
 }
@@ -28,7 +27,7 @@ serialSuite({
   open: () => {
     let line: SerialLine | undefined;
     return bringUp({
-      model: uart16550, window: { name: "regs", sizeBytes: 8 }, irq: "line", driver: uartDriver as unknown as DriverDefinition,
+      model: uart16550, window: { name: "regs", sizeBytes: 8 }, irq: "line", driver: uartDriver,
       createShadow: createSerial, openClient: openSerial,
       peer: { connect: (port) => { line = port; }, receive: (byte) => void line?.send(Uint8Array.of(byte)), outputs: () => undefined },
     });

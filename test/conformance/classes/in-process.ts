@@ -63,15 +63,18 @@ export async function bringUp<S extends Shadow, Client>(parts: InProcessParts<S,
         const operation = shadow.contract.operationList[id]!;
         const args = operation.args.decode(payload);
         if (!args.ok) throw new Error(args.reason);
-        void running.call(operation.name, args.value).then((value) => {
-          pump();
-          return mine === generation ? shadow.receive({ kind: RecordKind.reply, id, tag, payload: operation.reply.encode(value) }) : undefined;
-        });
+        running.call(operation.name, args.value).then(
+          (value) => {
+            pump();
+            return mine === generation ? shadow.receive({ kind: RecordKind.reply, id, tag, payload: operation.reply.encode(value) }) : undefined;
+          },
+          // A crashed generation's calls end here; what a live one throws is a failed test.
+          (error: unknown) => { if (mine === generation) throw error; },
+        );
         return true;
       },
     };
-    const attached = shadow.attach(port);
-    await attached;
+    await shadow.attach(port);
   };
   await start();
   return {
@@ -85,6 +88,7 @@ export async function bringUp<S extends Shadow, Client>(parts: InProcessParts<S,
       await settle();
     },
     close: async () => {
+      generation++;
       shadow.close();
       await settle();
     },

@@ -2,6 +2,7 @@
 import type tty from "node:tty";
 import { pino } from "pino";
 import { LogLevel } from "../api/bridge.ts";
+import type { RecoveryTimes } from "./control/recovery-times.ts";
 import type { MachineReport } from "./control/status.ts";
 import type { LogLine } from "./log-book.ts";
 import type { Machine } from "./machine.ts";
@@ -11,7 +12,7 @@ import { liveTable, machineLine, shortDuration } from "./text-table.ts";
 /** Told by the daemon what happens. */
 export interface DaemonView {
   /** The machine is up, and the control socket serves. */
-  ready(machine: Machine, report: () => MachineReport): void;
+  ready(machine: Machine, recoveryTimes: RecoveryTimes, report: () => MachineReport): void;
   /** A remark of the daemon itself. */
   say(level: "info" | "warn" | "error", text: string): void;
   /** Nothing more follows. */
@@ -30,10 +31,10 @@ export function jsonView(level: string, fd: number): DaemonView {
   destination.on("error", () => undefined);
   const log = pino({ level, base: { pid: process.pid } }, destination);
   return {
-    ready: (machine, report) => {
+    ready: (machine, recoveryTimes, report) => {
       const { machine: name, platform, state, exports } = report();
       log.info({ machine: name, platform, state, exports }, "ready");
-      followMachine(machine, (fields, least, text) => log[least](fields, text));
+      followMachine(machine, recoveryTimes, (fields, least, text) => log[least](fields, text));
     },
     say: (least, text) => log[least](text),
     end: () => {
@@ -50,7 +51,7 @@ type Level = "debug" | "info" | "warn" | "error";
 type Tell = (fields: Readonly<Record<string, unknown>>, level: Level, text: string) => void;
 
 /** Lifecycle, failures and recovery times, drivers' logs and remarks about them. */
-function followMachine(machine: Machine, tell: Tell): void {
+function followMachine(machine: Machine, recoveryTimes: RecoveryTimes, tell: Tell): void {
   // A remark at debug level about a state is what the supervisor tells below, with fields.
   machine.logs.follow((line) => { if (line.source === "driver" || line.level > LogLevel.debug) tell(fieldsOf(line), levelOf(line), line.text); });
   for (const { name: driver, supervisor } of machine.drivers.values()) {
@@ -61,9 +62,9 @@ function followMachine(machine: Machine, tell: Tell): void {
         tell({ driver, generation: String(status.lastFailure.generation), failure: status.lastFailure.failure }, "warn", `failed: ${status.lastFailure.failure.kind}: ${status.lastFailure.failure.message}`);
       }
       if (status.state !== state) {
-        const back = status.state === "running" && status.lastFailure !== undefined ? supervisor.recoveries.at(-1) : undefined;
-        const recoveryMs = back?.passiveMicros === undefined || back.generation !== status.generation - 1n ? undefined : Math.round(back.passiveMicros) / 1000;
-        const text = `${status.state}${status.reason === undefined ? "" : `: ${status.reason}`}${recoveryMs === undefined ? "" : `, ${recoveryMs} ms after its failure`}`;
+        const isBack = status.state === "running" && status.lastFailure?.generation === status.generation - 1n;
+        const recoveryMs = isBack ? recoveryTimes.last(driver) : undefined;
+        const text = `${status.state}${status.reason === undefined ? "" : `: ${status.reason}`}${recoveryMs === undefined ? "" : `, ${recoveryMs.toFixed(1)} ms after its failure`}`;
         tell({ driver, generation, state: status.state, ...(recoveryMs !== undefined && { recoveryMs }) }, status.state === "held" ? "error" : "info", text);
       }
       ({ state, lastFailure } = status);
@@ -99,7 +100,7 @@ export function terminalView(terminal: tty.WriteStream): DaemonView {
     drawn = lines.length;
   };
   return {
-    ready: (machine, reporter) => {
+    ready: (machine, _recoveryTimes, reporter) => {
       report = reporter;
       machine.logs.follow((line) => {
         if (line.level >= LogLevel.info) draw([plainText(`${line.driver} (${line.generation}): ${line.text}`)]);

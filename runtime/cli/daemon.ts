@@ -3,9 +3,10 @@ import { realClock } from "../api/clock.ts";
 import { AirlockError, errorText } from "../api/errors.ts";
 import type { TierName } from "../sandbox/sandbox.ts";
 import { type BroughtUp, bringUp, loadMachineFile } from "./bring-up.ts";
-import { machineRequests, type ServedMachine } from "./control/requests.ts";
+import { RecoveryTimes } from "./control/recovery-times.ts";
+import { machineRequests } from "./control/requests.ts";
 import { ControlServer } from "./control/server.ts";
-import { machineReport } from "./control/status.ts";
+import { machineReport, type ServedMachine } from "./control/status.ts";
 import type { DaemonView } from "./daemon-view.ts";
 import { type RunningExports, startExports } from "./exports-runner.ts";
 import { makeStateDirectory, stateDirectory } from "./state-directory.ts";
@@ -49,6 +50,7 @@ export async function runDaemon({ file, state: chosen, sandbox, view }: DaemonOp
     const startedMicros = realClock.nowMicros();
     const up = await bringUp({ file, state: state.path, sandbox });
     const { machine } = up;
+    const recoveryTimes = new RecoveryTimes(machine);
     machine.platform.watch({ lost: (reason) => stop.ask("the hardware was lost", new AirlockError("HardwareLost", `the hardware of machine "${loaded.name}" was lost: ${reason}; the machine is shut down`, { machine: loaded.name })) });
     let exports: RunningExports | undefined;
     try {
@@ -56,9 +58,9 @@ export async function runDaemon({ file, state: chosen, sandbox, view }: DaemonOp
     } catch (error) {
       stop.ask("an export cannot start", error);
     }
-    const context = { machine, stateDirectory: state.path, startedMicros, exports };
+    const context = { machine, stateDirectory: state.path, startedMicros, exports, recoveryTimes };
     served = context;
-    if (exports !== undefined) view.ready(machine, () => machineReport(machine, context));
+    if (exports !== undefined) view.ready(machine, recoveryTimes, () => machineReport(context));
     const { reason, error } = await stop.asked;
     view.say(error === undefined ? "info" : "error", `stopping: ${reason}`);
     served = undefined;

@@ -1,5 +1,5 @@
 /** The machine's state directory: chosen by XDG rules or --state, private to its user, made before anything starts. */
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { AirlockError, errorText } from "../api/errors.ts";
@@ -23,14 +23,23 @@ export function stateDirectory(machine: string, chosen?: string): StateDirectory
 
 /** Makes the directory and proves that it can be written. @throws AirlockError StateUnusable */
 export function makeStateDirectory(state: StateDirectory): void {
+  const probe = path.join(state.path, `.probe-${process.pid}`);
   try {
-    for (const directory of [state.path, state.dumps, path.dirname(state.socket)]) mkdirSync(directory, { recursive: true, mode: 0o700 });
-    const probe = path.join(state.path, `.probe-${process.pid}`);
+    for (const directory of [state.path, state.dumps, path.dirname(state.socket)]) makeDirectories(directory);
     writeFileSync(probe, "airlock\n");
-    rmSync(probe);
   } catch (cause) {
     throw new AirlockError("StateUnusable", `cannot write the state directory ${state.path}: ${errorText(cause)}; free space there or choose another with --state`, { directory: state.path }, { cause });
+  } finally {
+    rmSync(probe, { force: true });
   }
+}
+
+/** Makes a directory and those above it, one by one: Node's own recursion never ends where nothing can be made (/proc). */
+function makeDirectories(directory: string): void {
+  const missing: string[] = [];
+  for (let at = directory; !existsSync(at); at = path.dirname(at)) missing.unshift(at);
+  for (const one of missing) mkdirSync(one, { mode: 0o700 });
+  if (!statSync(directory).isDirectory()) throw new Error(`${directory} is no directory`);
 }
 
 /** Generations each driver has used, so that none is ever used again. An unreadable file starts anew from its time. */
@@ -51,8 +60,13 @@ export class GenerationStore {
   save(generations: Readonly<Record<string, bigint>>): void {
     for (const [driver, generation] of Object.entries(generations)) this.#last[driver] = String(generation);
     const temporary = `${this.#file}.${process.pid}`;
-    writeFileSync(temporary, `${JSON.stringify(this.#last, null, 2)}\n`, { mode: 0o600 });
-    renameSync(temporary, this.#file);
+    try {
+      writeFileSync(temporary, `${JSON.stringify(this.#last, null, 2)}\n`, { mode: 0o600 });
+      renameSync(temporary, this.#file);
+    } catch (cause) {
+      rmSync(temporary, { force: true });
+      throw new AirlockError("StateUnusable", `cannot write ${this.#file}: ${errorText(cause)}; free space there or choose another directory with --state`, { file: this.#file }, { cause });
+    }
   }
 }
 

@@ -106,6 +106,11 @@ export class DriverSupervisor<Handle = unknown> {
     return () => this.#recoveryListeners.delete(listener);
   }
 
+  /** Has its spares loaded before it is started. */
+  warm(): void {
+    this.#guard("warm", () => this.#options.hosts.warm(this.#form().spec));
+  }
+
   /** Brings the driver up, now or when the drivers it depends on are up. Throws DriverUnavailable when it is held. */
   start(): void {
     this.#mustBeOpen();
@@ -285,7 +290,7 @@ export class DriverSupervisor<Handle = unknown> {
     this.#step("passive");
     this.#tellRecovered(this.#recoveries.passive(now));
     this.#enter("running");
-    this.#guard("warm", () => this.#options.hosts.warm(this.#form().spec));
+    this.warm();
   }
 
   #failed(live: Generation<Handle>, failure: Failure): void {

@@ -36,7 +36,7 @@ export const textRules: readonly TextRule[] = [
     /\bA[I]\b|\bL[L]Ms?\b|\blanguage mode[l]|\bchatbo[t]|\bGP[T]\b|\bcopilo[t]\b|\bClaud[e]\b|\bAnthropi[c]\b|\b(?:sub-?)?agen[t]s?\b|\bAI[-]|\bgenerated b[y]\b|\bmy brie[f]\b|\bthe brie[f]\b/gi),
   forbid("is free of the GPL", everywhere, /GNU (?:Lesser |Affero )?Genera[l] Public|SPDX-License-Identifier:.*GP[L]|\bGP[L]-[23]/g),
   code("has no holes in its types", isTypeScript, /\bas\s+any\b|[:<|]\s*any\b(?!\s*[(:.])|,\s*any\s*>|\bany\[\]/g),
-  forbid("silences no compiler", isTypeScript, /@ts-(?:ignor[e]|expect-erro[r]|nochec[k])|(?:eslin[t]|oxlin[t])-disable(?!-next-line [\w/@-]+(?:, [\w/@-]+)* -- \S)/g),
+  forbid("silences no compiler", isTypeScript, /@ts-(?:ignor[e]|expect-erro[r]|nochec[k])|(?:eslin[t]|oxlin[t])-disable(?!(?:-next-line)? [\w/@-]+(?:, [\w/@-]+)* -- \S)/g),
   code("catches nothing silently", (path) => /\.[cm]?[jt]s$/.test(path), /\bcatch\s*(?:\([^)]*\)\s*)?\{\s*\}|\.catch\(\s*(?:\([^)]*\)|\w+)\s*=>\s*\{\s*\}\s*\)/g),
   code("skips no test without a reason", isTypeScript, /\b(?:test|it|describe|suite|bench)(?:\.\w+)*\.(?:skip|only|todo|fails)\b/g),
   code("skips under a condition that prints its reason", isTypeScript, /\.(?:skipIf|runIf)\((?!!?\(await \w+Available\(\)\)\))/g),

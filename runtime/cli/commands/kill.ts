@@ -38,7 +38,7 @@ async function listFaults(output: Output): Promise<void> {
 /** Before the daemon is asked: the same faults are on both sides, and a typo needs no machine. */
 async function checkFault(how: string): Promise<void> {
   const names = ["kill", ...(await findFaults()).keys()];
-  if (!names.includes(how)) throw new AirlockError("InvalidArgument", `there is no fault "${how}"; ${advice(how, names, "fault")}; --how list shows all`, { how });
+  if (!names.includes(how)) throw new AirlockError("InvalidArgument", `there is no fault "${how}"; ${advice(how, names, "fault")} (--how list shows all)`, { how });
 }
 
 function killText({ driver, how, detected, kind, message, status }: KillResult): string {

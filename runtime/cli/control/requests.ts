@@ -10,7 +10,7 @@ import type { LogLine } from "../log-book.ts";
 import type { Machine, MachineDriver } from "../machine.ts";
 import { type ControlRequest, levelNumber } from "./protocol.ts";
 import type { Answering, Handle } from "./server.ts";
-import { type DriverReport, driverReport, machineReport, type ReportContext } from "./status.ts";
+import { type DriverReport, driverReport, machineReport, type ServedMachine } from "./status.ts";
 
 /** How long a command waits for a driver to get where it was sent; a start may take its init limit and a backoff. */
 const settleMs = 10_000;
@@ -18,11 +18,6 @@ const settleMs = 10_000;
 const detectMs = 3_000;
 /** Longest text of one log line that crosses the socket; a driver decides what it says. */
 const lineMostCharacters = 2_000;
-
-/** What the daemon has of a machine; undefined while it is being brought up. */
-export interface ServedMachine extends ReportContext {
-  readonly machine: Machine;
-}
 
 /** A line of `logs`. `epochMs` is civil time. */
 export interface ShownLine {
@@ -47,7 +42,7 @@ export interface KillResult {
   readonly status: DriverReport;
 }
 
-/** Answers every request about the machine that `served` gives. */
+/** Answers every request about the machine that `served` gives; undefined while it is brought up or shut down. */
 export function machineRequests(served: () => ServedMachine | undefined): Handle {
   return async (request, answering) => {
     const now = served();
@@ -60,21 +55,21 @@ export function machineRequests(served: () => ServedMachine | undefined): Handle
 async function answer(served: ServedMachine, request: Exclude<ControlRequest, { do: "hello" }>, answering: Answering): Promise<unknown> {
   const { machine } = served;
   switch (request.do) {
-    case "ps": return machineReport(machine, served);
+    case "ps": return machineReport(served);
     case "why": return explain(knownDriver(machine, request.driver), judge(machine.loaded, machine.platform.devices), machine.io.ledger);
     case "logs": return logs(machine, request, answering);
-    case "kill": return kill(machine, machine.driver(request.driver), request.how);
-    case "restart": return restart(machine, machine.driver(request.driver));
+    case "kill": return kill(served, machine.driver(request.driver), request.how);
+    case "restart": return restart(served, machine.driver(request.driver));
     case "hold": {
       const driver = machine.driver(request.driver);
       await within(machine, settleMs, driver.supervisor.hold(request.reason ?? "held by command"));
-      return driverReport(driver);
+      return driverReport(driver, served);
     }
     case "release": {
       const driver = machine.driver(request.driver);
       const released = driver.supervisor.release();
       if (released) await settled(machine, driver, ({ state }) => isSettled(state));
-      return { released, status: driverReport(driver) };
+      return { released, status: driverReport(driver, served) };
     }
   }
 }
@@ -85,18 +80,20 @@ function knownDriver(machine: Machine, name: string): string {
   return machine.driver(name).name;
 }
 
-async function restart(machine: Machine, driver: MachineDriver): Promise<DriverReport> {
+async function restart(served: ServedMachine, driver: MachineDriver): Promise<DriverReport> {
+  const { machine } = served;
   const before = driver.supervisor.status.generation;
   driver.supervisor.restart();
   await settled(machine, driver, ({ state, generation }) => state === "held" || state === "waiting" || (generation > before && isSettled(state)));
-  return driverReport(driver);
+  return driverReport(driver, served);
 }
 
 function isSettled(state: DriverStatus["state"]): boolean {
   return state === "running" || state === "held" || state === "stopped" || state === "waiting";
 }
 
-async function kill(machine: Machine, driver: MachineDriver, how: string | undefined): Promise<KillResult> {
+async function kill(served: ServedMachine, driver: MachineDriver, how: string | undefined): Promise<KillResult> {
+  const { machine } = served;
   const { supervisor } = driver;
   const { state, reason } = supervisor.status;
   if (state === "held" || state === "stopped") throw new AirlockError("DriverUnavailable", `driver "${driver.name}" is ${state}: ${reason}; start it first`, { driver: driver.name, state });
@@ -113,13 +110,13 @@ async function kill(machine: Machine, driver: MachineDriver, how: string | undef
   const detected = failed(supervisor.status);
   const failure = detected ? supervisor.status.lastFailure!.failure : undefined;
   if (detected) await settled(machine, driver, (status) => isSettled(status.state));
-  return { driver: driver.name, how: how ?? "kill", detected, ...(failure && { kind: failure.kind, message: failure.message }), status: driverReport(driver) };
+  return { driver: driver.name, how: how ?? "kill", detected, ...(failure && { kind: failure.kind, message: failure.message }), status: driverReport(driver, served) };
 }
 
 async function faultNamed(how: string) {
   const faults = await findFaults();
   const fault = faults.get(how);
-  if (fault === undefined) throw new AirlockError("InvalidArgument", `there is no fault "${how}"; ${advice(how, faults.keys(), "fault")}; --how list shows all`, { how });
+  if (fault === undefined) throw new AirlockError("InvalidArgument", `there is no fault "${how}"; ${advice(how, faults.keys(), "fault")} (--how list shows all)`, { how });
   return fault;
 }
 

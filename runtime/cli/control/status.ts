@@ -1,9 +1,9 @@
 /** What `ps` tells of a machine and its drivers, as plain data; made by the daemon, shown by commands and the live status. */
-import { realClock } from "../../api/clock.ts";
 import type { FailureKind } from "../../api/failure.ts";
-import type { DriverState, Recovery } from "../../supervisor/driver-status.ts";
+import type { DriverState } from "../../supervisor/driver-status.ts";
 import type { RunningExports } from "../exports-runner.ts";
 import type { Machine, MachineDriver } from "../machine.ts";
+import type { RecoveryTimes } from "./recovery-times.ts";
 
 /** One driver. Times in milliseconds; generations in decimal. */
 export interface DriverReport {
@@ -21,10 +21,8 @@ export interface DriverReport {
   readonly lastFailure?: { readonly kind: FailureKind; readonly message: string; readonly generation: string; readonly agoMs: number };
   /** Restarts that followed a failure. */
   readonly restarts: number;
-  /** Median time from a failure's detection until the driver was in service again, of the latest recoveries. */
+  /** Median time from a failure's detection until the driver was in service again, of its latest recoveries. */
   readonly recoveryP50Ms?: number;
-  /** The same until a client's call was served, which also depends on when one was made. */
-  readonly servedP50Ms?: number;
   /** Time in its present state. */
   readonly sinceMs: number;
   /** Time in service; absent when it is not. */
@@ -49,22 +47,30 @@ export interface ReportContext {
   readonly stateDirectory: string;
   readonly startedMicros: number;
   readonly exports: RunningExports | undefined;
+  readonly recoveryTimes: RecoveryTimes;
 }
 
-export function machineReport(machine: Machine, context: ReportContext): MachineReport {
+/** What the daemon has of a machine. */
+export interface ServedMachine extends ReportContext {
+  readonly machine: Machine;
+}
+
+export function machineReport(context: ServedMachine): MachineReport {
+  const { machine } = context;
   const now = machine.clock.nowMicros();
   return {
     machine: machine.loaded.name, file: machine.loaded.file, platform: machine.platform.type, pid: process.pid,
     state: context.stateDirectory, uptimeMs: wholeMs(now - context.startedMicros),
     ...(machine.lost !== undefined && { lost: machine.lost }),
     exports: context.exports?.list ?? [],
-    drivers: [...machine.drivers.values()].map((driver) => driverReport(driver, now)),
+    drivers: [...machine.drivers.values()].map((driver) => driverReport(driver, context)),
   };
 }
 
-export function driverReport({ name, assignment, supervisor }: MachineDriver, nowMicros: number = realClock.nowMicros()): DriverReport {
+export function driverReport({ name, assignment, supervisor }: MachineDriver, { machine, recoveryTimes }: ServedMachine): DriverReport {
+  const nowMicros = machine.clock.nowMicros();
   const { state, reason, generation, failures, restarts, lastFailure, sinceMicros } = supervisor.status;
-  const recoveries = supervisor.recoveries;
+  const recoveryP50Ms = recoveryTimes.p50(name);
   return {
     driver: name, class: assignment.package.manifest.class, tier: assignment.loaded.entry.sandbox, device: assignment.device.name,
     state, ...(reason !== undefined && { reason }), generation: String(generation),
@@ -73,21 +79,10 @@ export function driverReport({ name, assignment, supervisor }: MachineDriver, no
       kind: lastFailure.failure.kind, message: lastFailure.failure.message, generation: String(lastFailure.generation), agoMs: wholeMs(nowMicros - lastFailure.atMicros),
     } }),
     restarts,
-    ...present("recoveryP50Ms", medianMs(recoveries, "passiveMicros")),
-    ...present("servedP50Ms", medianMs(recoveries, "firstServedMicros")),
+    ...(recoveryP50Ms !== undefined && { recoveryP50Ms: Math.round(recoveryP50Ms * 1000) / 1000 }),
     sinceMs: wholeMs(nowMicros - sinceMicros),
     ...(state === "running" && { uptimeMs: wholeMs(nowMicros - sinceMicros) }),
   };
-}
-
-function medianMs(recoveries: readonly Recovery[], key: "passiveMicros" | "firstServedMicros"): number | undefined {
-  const values = recoveries.map((recovery) => recovery[key]).filter((micros) => micros !== undefined).sort((x, y) => x - y);
-  const median = values[Math.floor((values.length - 1) / 2)];
-  return median === undefined ? undefined : Math.round(median) / 1000;
-}
-
-function present<K extends string>(key: K, value: number | undefined): { readonly [P in K]?: number } {
-  return (value === undefined ? {} : { [key]: value }) as { readonly [P in K]?: number };
 }
 
 function wholeMs(micros: number): number {

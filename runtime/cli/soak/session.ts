@@ -2,13 +2,12 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
-import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
-import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { AirlockError } from "../../api/errors.ts";
 import { type Workload, sleep } from "../../classes/workload.ts";
 import type { TierName } from "../../sandbox/sandbox.ts";
 import type { RestartOptions } from "../../supervisor/restart-policy.ts";
 import { type BroughtUp, bringUp } from "../bring-up.ts";
+import { uniform } from "../random.ts";
 
 export interface SessionOptions {
   readonly file: string;
@@ -73,12 +72,6 @@ export class Session {
     await this.up.close();
     if (this.#temporary !== undefined) await rm(this.#temporary, { recursive: true, force: true });
   }
-}
-
-/** Uniform numbers in 0..1 from a seed. */
-export function uniform(seed: number): () => number {
-  const generator = xoroshiro128plus(seed);
-  return () => uniformFloat64(generator);
 }
 
 /** A seed from the command line. @throws AirlockError InvalidArgument */

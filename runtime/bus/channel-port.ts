@@ -87,12 +87,19 @@ export class ChannelPort implements BusPort {
   }
 
   #awaitRoom(): void {
-    let tail = Atomics.load(this.#channel, ChannelWord.tail);
-    while (((this.#head - tail) | 0) >= ringEntries) {
+    if (this.#hasRoom()) return;
+    Atomics.store(this.#channel, ChannelWord.blocked, 1);
+    for (;;) {
+      const tail = Atomics.load(this.#channel, ChannelWord.tail);
+      if (this.#hasRoom()) break;
       ringDoorbell(this.#doorbell);
       if (Atomics.wait(this.#channel, ChannelWord.tail, tail, readTimeoutMs) === "timed-out") throw this.#timeout();
-      tail = Atomics.load(this.#channel, ChannelWord.tail);
     }
+    Atomics.store(this.#channel, ChannelWord.blocked, 0);
+  }
+
+  #hasRoom(): boolean {
+    return ((this.#head - Atomics.load(this.#channel, ChannelWord.tail)) | 0) < ringEntries;
   }
 
   #awaitCompletion(sequence: number): void {

@@ -42,10 +42,10 @@ export class ChannelServer {
     // A head outside the ring can only come from a driver that wrote to the channel itself.
     if (waiting < 0 || waiting > ringEntries) return this.#refuse("ring");
     const count = Math.min(waiting, commandsPerVisit);
-    const wasFull = waiting === ringEntries;
     for (let taken = 0; taken < count; taken++) this.#perform();
     Atomics.store(this.#channel, ChannelWord.tail, this.#tail);
-    if (wasFull) Atomics.notify(this.#channel, ChannelWord.tail);
+    // A producer that sleeps because the ring was full is woken when half of it is free, not once per visit.
+    if (waiting - count <= ringEntries / 2 && Atomics.load(this.#channel, ChannelWord.blocked) !== 0) Atomics.notify(this.#channel, ChannelWord.tail);
     return count;
   }
 

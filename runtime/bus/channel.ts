@@ -25,8 +25,10 @@ export const ChannelWord = {
   irqs: 6 * stride,
   /** Changes whenever the driver host should look: at `irqs`, or at its message ring. */
   doorbell: 7 * stride,
+  /** 1 while the driver host sleeps because the ring is full. */
+  blocked: 8 * stride,
 } as const;
-const headerWords = 8 * stride;
+const headerWords = 9 * stride;
 
 export const ReadStatus = { ok: 0, revoked: 1, denied: 2, lost: 3 } as const;
 

@@ -1,4 +1,5 @@
 /** The foreground daemon behind `airlock run`: machine, exports and control socket, and the way they end. */
+import { stop as stopBundler } from "esbuild";
 import { realClock } from "../api/clock.ts";
 import { AirlockError, errorText } from "../api/errors.ts";
 import type { TierName } from "../sandbox/sandbox.ts";
@@ -50,6 +51,8 @@ export async function runDaemon({ file, state: chosen, sandbox, view }: DaemonOp
     const startedMicros = realClock.nowMicros();
     const up = await bringUp({ file, state: state.path, sandbox });
     const { machine } = up;
+    // The bundler is a process of its own, and has done its work.
+    await stopBundler();
     const recoveryTimes = new RecoveryTimes(machine);
     machine.platform.watch({ lost: (reason) => stop.ask("the hardware was lost", new AirlockError("HardwareLost", `the hardware of machine "${loaded.name}" was lost: ${reason}; the machine is shut down`, { machine: loaded.name })) });
     let exports: RunningExports | undefined;

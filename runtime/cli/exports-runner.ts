@@ -1,8 +1,7 @@
-/** Starts the exports of a machine file and gives each its driver's port. */
+/** Starts the exports of a machine file and gives each a client of its driver. */
 import type { Clock } from "../api/clock.ts";
 import { LogLevel } from "../api/bridge.ts";
 import { AirlockError, errorText } from "../api/errors.ts";
-import type { SerialPort } from "../classes/serial/port.ts";
 import type { ExportDefinition, ExportLog, RunningExport } from "../exports/export.ts";
 import { findExports } from "../exports/find-exports.ts";
 import type { LoadedExport } from "../machine/load.ts";
@@ -13,7 +12,7 @@ const closeMs = 2_000;
 
 export interface RunningExports {
   readonly list: readonly { readonly name: string; readonly type: string; readonly driver: string; readonly address: string }[];
-  /** Ends them all; new ports are refused from this moment on. Idempotent. */
+  /** Ends them all; new clients are refused from this moment on. Idempotent. */
   close(): Promise<void>;
 }
 
@@ -37,7 +36,7 @@ export async function startExports(machine: Machine, stateDirectory: string, clo
       checkClass(machine, loaded, definition);
       const started = await definition.start({
         name: loaded.name, options: loaded.options, stateDirectory, clock,
-        log: exportLog(machine, loaded), openSerial: () => openSerial(machine, loaded, gate),
+        log: exportLog(machine, loaded), open: () => openClient(machine, loaded, gate),
       });
       running.push({ loaded, export: started });
       void started.ended.then((reason) => {
@@ -56,9 +55,9 @@ export async function startExports(machine: Machine, stateDirectory: string, clo
 }
 
 /** @throws AirlockError Closed once the machine is shutting down, which ends the export; else what the class's client says */
-async function openSerial(machine: Machine, { driver }: LoadedExport, gate: { readonly closed: boolean }): Promise<SerialPort> {
+async function openClient(machine: Machine, { driver }: LoadedExport, gate: { readonly closed: boolean }): Promise<unknown> {
   if (gate.closed) throw new AirlockError("Closed", `driver "${driver}": the machine is shutting down`, { driver });
-  return machine.client(driver) as SerialPort;
+  return machine.client(driver);
 }
 
 function checkClass(machine: Machine, loaded: LoadedExport, definition: ExportDefinition): void {

@@ -30,7 +30,8 @@ export function makeStateDirectory(state: StateDirectory): void {
   } catch (cause) {
     throw new AirlockError("StateUnusable", `cannot write the state directory ${state.path}: ${errorText(cause)}; free space there or choose another with --state`, { directory: state.path }, { cause });
   } finally {
-    rmSync(probe, { force: true });
+    // On a full disk the file may be there, and empty.
+    if (existsSync(probe)) rmSync(probe);
   }
 }
 
@@ -38,8 +39,17 @@ export function makeStateDirectory(state: StateDirectory): void {
 function makeDirectories(directory: string): void {
   const missing: string[] = [];
   for (let at = directory; !existsSync(at); at = path.dirname(at)) missing.unshift(at);
-  for (const one of missing) mkdirSync(one, { mode: 0o700 });
+  for (const one of missing) makeDirectory(one);
   if (!statSync(directory).isDirectory()) throw new Error(`${directory} is no directory`);
+}
+
+function makeDirectory(directory: string): void {
+  try {
+    mkdirSync(directory, { mode: 0o700 });
+  } catch (error) {
+    // Another process may have made it just now.
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+  }
 }
 
 /** Generations each driver has used, so that none is ever used again. An unreadable file starts anew from its time. */

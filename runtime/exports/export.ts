@@ -2,10 +2,6 @@
 import type { z } from "zod";
 import type { Clock } from "../api/clock.ts";
 import type { AirlockError } from "../api/errors.ts";
-import type { SerialPort } from "../classes/serial/port.ts";
-
-/** Classes that can be exported so far. */
-export type ExportClass = "serial";
 
 export interface ExportLog {
   debug(text: string): void;
@@ -14,14 +10,17 @@ export interface ExportLog {
   error(text: string): void;
 }
 
-/** What a started export is given. */
-export interface ExportContext<Options = unknown> {
+/** What a started export is given. `Client` is what its class's `openClient` gives, such as serial's `SerialPort`. */
+export interface ExportContext<Options = unknown, Client = unknown> {
   /** Its name in the machine file; also the stem of default file names. */
   readonly name: string;
   /** The rest of its entry in the machine file, as the definition's `options` schema gave it back. */
   readonly options: Options;
-  /** Opens the device's port. A port that fails later is closed by the export, which then opens another one. */
-  openSerial(): Promise<SerialPort>;
+  /**
+   * Opens a client of the device's class. One that fails later is closed by the export, which then opens another one.
+   * @throws AirlockError Closed when the machine is shutting down, which ends the export; else what the class's client says
+   */
+  open(): Promise<Client>;
   readonly log: ExportLog;
   /** Directory of the machine's state, which exists; relative paths of options are below it. */
   readonly stateDirectory: string;
@@ -39,10 +38,11 @@ export interface RunningExport {
 }
 
 /** The default export of `exports/<type>/export.ts`. */
-export interface ExportDefinition<Options = unknown> {
+export interface ExportDefinition<Options = unknown, Client = unknown> {
   /** The folder's name, and what a machine file calls it. */
   readonly type: string;
-  readonly class: ExportClass;
+  /** The class of drivers it exports: a folder of runtime/classes. */
+  readonly class: string;
   /** One sentence for `--help` and the machine file's schema. */
   readonly summary: string;
   /** Keys of its own in the machine file; strict, so that a mistyped key is an error. */
@@ -51,5 +51,5 @@ export interface ExportDefinition<Options = unknown> {
    * Starts serving; resolves when clients can connect, and leaves nothing behind when it rejects.
    * @throws AirlockError AddressInUse, AddonMissing, InvalidArgument, StateUnusable
    */
-  start(context: ExportContext<Options>): Promise<RunningExport>;
+  start(context: ExportContext<Options, Client>): Promise<RunningExport>;
 }

@@ -5,21 +5,21 @@ import { VirtualClock } from "../api/clock.ts";
 import type { SerialPort } from "../classes/serial/port.ts";
 import { SerialLink } from "./serial-link.ts";
 
-/** A link under a virtual clock whose ports come from `openSerial`, by default a new echo each time. */
-async function link(openSerial?: (opened: number) => Promise<SerialPort>) {
+/** A link under a virtual clock whose ports come from `openPort`, by default a new echo each time. */
+async function link(openPort?: (opened: number) => Promise<SerialPort>) {
   const clock = new VirtualClock();
   const ports: EchoSerialPort[] = [];
   const received: string[] = [];
   const log: string[] = [];
   const note = (text: string): void => void log.push(text);
   let opened = 0;
-  const opening = openSerial ?? (() => {
+  const opening = openPort ?? (() => {
     const port = new EchoSerialPort();
     ports.push(port);
     return Promise.resolve(port);
   });
   const made = await SerialLink.open(
-    { clock, openSerial: () => opening(opened++), log: { debug: note, info: note, warn: note, error: note } },
+    { clock, open: () => opening(opened++), log: { debug: note, info: note, warn: note, error: note } },
     async (bytes) => void received.push(Buffer.from(bytes).toString()),
   );
   return { link: made, clock, ports, received, log };

@@ -15,7 +15,7 @@ interface OpenPort {
   readonly writer: WritableStreamDefaultWriter<Uint8Array>;
 }
 
-type Environment = Pick<ExportContext, "openSerial" | "log" | "clock">;
+type Environment = Pick<ExportContext<unknown, SerialPort>, "open" | "log" | "clock">;
 
 export class SerialLink {
   readonly #environment: Environment;
@@ -43,10 +43,10 @@ export class SerialLink {
 
   /**
    * Opens the port. `receive` is called with what the device sends, one call at a time: what its promise holds back is
-   * held back from the device. A driver that is held is waited for. @throws what else `openSerial` rejects with
+   * held back from the device. A driver that is held is waited for. @throws what else `open` rejects with
    */
   static async open(environment: Environment, receive: (bytes: Uint8Array) => Promise<void>): Promise<SerialLink> {
-    const first = await environment.openSerial().catch((error: unknown) => {
+    const first = await environment.open().catch((error: unknown) => {
       if (isAirlockError(error, "DriverUnavailable")) return undefined;
       throw error;
     });
@@ -98,7 +98,7 @@ export class SerialLink {
     let port = first;
     while (!this.#closed) {
       try {
-        port ??= await this.#environment.openSerial();
+        port ??= await this.#environment.open();
         this.#away = false;
       } catch (error) {
         if (isAirlockError(error, "Closed")) {

@@ -33,6 +33,8 @@ export interface HostSpec {
 }
 
 export interface HostEvents {
+  /** The sandbox is loaded and init begins. */
+  started(): void;
   /** init has finished. */
   ready(): void;
   /** Replies and events, framing checked, contents hostile. */

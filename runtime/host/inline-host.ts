@@ -128,6 +128,7 @@ class InlineHost implements DriverHost {
     this.#instance = instance;
     handle.onIrq(() => this.#later(() => instance.pollIrqs()));
     this.#later(() => {
+      events.started();
       for (const { where, code } of faults) instance.inject(where, code);
       instance.start();
     });

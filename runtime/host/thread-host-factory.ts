@@ -7,6 +7,7 @@ import { threadEntry } from "../bus/thread-entry.ts";
 import { quickJsModule } from "../sandbox/quickjs/engine.ts";
 import { FlightRecorder, defaultRecorderSlots } from "../trace/flight-recorder.ts";
 import type { ArmedFault, DriverHost, HostEvents, HostFactory, HostSpec } from "./driver-host.ts";
+import { LoadSlots } from "./load-slots.ts";
 import { ThreadHost } from "./thread-host.ts";
 import { Watchdog } from "./watchdog.ts";
 
@@ -29,6 +30,7 @@ const mebibyte = 2 ** 20;
 export class ThreadHostFactory implements HostFactory<ChannelHandle> {
   readonly #clock: Clock;
   readonly #watchdog: Watchdog;
+  readonly #slots = new LoadSlots();
   readonly #pools = new Map<string, Piscina>();
   readonly #spares = new Map<string, ThreadHost[]>();
   readonly #recorders = new Map<string, FlightRecorder>();
@@ -43,7 +45,7 @@ export class ThreadHostFactory implements HostFactory<ChannelHandle> {
 
   warm(spec: HostSpec): void {
     const spares = this.#sparesOf(spec.driver);
-    while (!this.#closed && spares.length < spec.spares) spares.push(this.#make(spec));
+    while (!this.#closed && spares.length < spec.spares) spares.push(this.#make(spec, false));
   }
 
   isWarm(driver: string): boolean {
@@ -53,8 +55,9 @@ export class ThreadHostFactory implements HostFactory<ChannelHandle> {
   start(spec: HostSpec, generation: bigint, setup: DriverSetup, handle: ChannelHandle, faults: readonly ArmedFault[], events: HostEvents): DriverHost {
     const spares = this.#sparesOf(spec.driver);
     const at = Math.max(0, spares.findIndex((spare) => spare.loaded));
-    const host = spares.splice(at, 1)[0] ?? this.#make(spec);
+    const host = spares.splice(at, 1)[0] ?? this.#make(spec, true);
     host.start(generation, setup, handle, this.recorder(spec.driver), faults, {
+      started: () => events.started(),
       // The next spare is made once this generation is up: making it earlier would slow the recovery down.
       ready: () => { events.ready(); this.warm(spec); },
       records: (records) => events.records(records),
@@ -85,9 +88,9 @@ export class ThreadHostFactory implements HostFactory<ChannelHandle> {
     return spares;
   }
 
-  #make(spec: HostSpec): ThreadHost {
+  #make(spec: HostSpec, isUrgent: boolean): ThreadHost {
     return new ThreadHost(spec, {
-      pool: this.#pool(spec), clock: this.#clock, watchdog: this.#watchdog, engine: spec.tier === "quickjs" ? quickJsModule() : undefined,
+      pool: this.#pool(spec), clock: this.#clock, watchdog: this.#watchdog, slots: this.#slots, isUrgent, engine: spec.tier === "quickjs" ? quickJsModule() : undefined,
     });
   }
 

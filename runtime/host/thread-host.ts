@@ -11,6 +11,7 @@ import { wakeHost } from "../bus/channel.ts";
 import type { ChannelHandle } from "../bus/channel-port.ts";
 import type { FlightRecorder } from "../trace/flight-recorder.ts";
 import type { ArmedFault, DriverHost, HostEvents, HostSpec } from "./driver-host.ts";
+import type { LoadSlots } from "./load-slots.ts";
 import { MessageRing, createMessageRing } from "./message-ring.ts";
 import { sourceStack } from "./source-position.ts";
 import { type FromHost, type HostTask, type ToHost, hostStatusBytes } from "./thread-messages.ts";
@@ -28,6 +29,9 @@ export interface ThreadParts {
   readonly watchdog: Watchdog;
   /** Compiled engine code for the thread; a WebAssembly.Module. */
   readonly engine: object | undefined;
+  readonly slots: LoadSlots;
+  /** Whether a client waits for this load already. */
+  readonly isUrgent: boolean;
 }
 
 type State = "loading" | "loaded" | "serving" | "finished";
@@ -48,6 +52,8 @@ export class ThreadHost implements DriverHost {
   #fromDriver: MessageRing | undefined;
   #channel: Int32Array | undefined;
   #unwatch: () => void = () => undefined;
+  #loadEnded: () => void = () => undefined;
+  #begun = false;
 
   constructor(spec: HostSpec, parts: ThreadParts) {
     this.#spec = spec;
@@ -55,17 +61,7 @@ export class ThreadHost implements DriverHost {
     const { port1, port2 } = new MessageChannel();
     this.#control = port1;
     port1.on("message", (message: FromHost) => this.#receive(message));
-    const task: HostTask = {
-      tier: spec.tier, bundle: spec.bundle, limits: spec.limits, control: port2, status: this.#status, engine: parts.engine,
-    };
-    this.#unwatch = parts.watchdog.watch({
-      // A bundle's top-level code runs once and cold: it gets as long as init.
-      status: this.#status, hangMs: () => (this.#state === "serving" ? spec.limits.hangMs : spec.limits.initMs), hung: (afterMs) => this.#hung(afterMs),
-    });
-    this.#ended = parts.pool.run(task, { transferList: [port2], signal: this.#abort.signal }).then(
-      () => this.#exited("the thread ended"),
-      (error: unknown) => this.#exited(errorText(error), (error as NodeJS.ErrnoException).code),
-    );
+    this.#ended = this.#run({ tier: spec.tier, bundle: spec.bundle, limits: spec.limits, control: port2, status: this.#status, engine: parts.engine });
   }
 
   get generation(): bigint {
@@ -90,7 +86,10 @@ export class ThreadHost implements DriverHost {
       setImmediate(() => this.#fail(failure));
       return;
     }
+    const isLoaded = this.#state === "loaded";
     this.#state = "serving";
+    // In a later turn, as all events.
+    if (isLoaded) setImmediate(() => { if (this.#state === "serving") events.started(); });
     const toDriver = createMessageRing();
     const fromDriver = createMessageRing();
     this.#toDriver = new MessageRing(toDriver);
@@ -115,6 +114,7 @@ export class ThreadHost implements DriverHost {
 
   async terminate(): Promise<void> {
     this.#finish();
+    if (!this.#begun) return this.#control.close();
     let cancel = (): void => undefined;
     const timeout = (ms: number): Promise<void> => new Promise((resolve) => { cancel = this.#parts.clock.setTimer(ms * 1000, resolve); });
     if (this.#spec.tier === "quickjs" && !this.#abort.signal.aborted) {
@@ -127,6 +127,25 @@ export class ThreadHost implements DriverHost {
     await Promise.race([this.#ended, timeout(terminateMs)]);
     cancel();
     this.#control.close();
+  }
+
+  /** Runs the task once it is its turn to load; resolves at its end, however it ends. */
+  async #run(task: HostTask): Promise<void> {
+    this.#loadEnded = await this.#parts.slots.acquire(this.#parts.isUrgent);
+    if (this.#state === "finished") return this.#loadEnded();
+    this.#begun = true;
+    this.#unwatch = this.#parts.watchdog.watch({
+      // A bundle's top-level code runs once and cold: it gets as long as init.
+      status: this.#status, hangMs: () => (this.#state === "serving" ? task.limits.hangMs : task.limits.initMs), hung: (afterMs) => this.#hung(afterMs),
+    });
+    try {
+      await this.#parts.pool.run(task, { transferList: [task.control], signal: this.#abort.signal });
+      this.#exited("it returned");
+    } catch (error) {
+      this.#exited(errorText(error), (error as NodeJS.ErrnoException).code);
+    } finally {
+      this.#loadEnded();
+    }
   }
 
   async #pump(ring: MessageRing): Promise<void> {
@@ -148,7 +167,9 @@ export class ThreadHost implements DriverHost {
   #receive(message: FromHost): void {
     if (this.#state === "finished") return;
     if (message.type === "loaded") {
+      this.#loadEnded();
       if (this.#state === "loading") this.#state = "loaded";
+      else this.#events?.started();
     } else if (message.type === "load-failed") this.#refuse(message.failure);
     else if (message.type === "log") this.#events?.log(message.level, message.text);
     else {

@@ -11,9 +11,11 @@ import { within } from "./deadline.ts";
 import { busFailure, type DriverBus, type DriverConnection } from "./driver-bus.ts";
 import { runTeardown, type StepReport, type TeardownStep } from "./teardown.ts";
 
-/** Time limits of the steps up. Init has its own in the host's limits. */
+/** Time limits of the steps up. */
 export interface BringUpLimits {
   readonly connectMs: number;
+  /** A cold load of a sandbox, including its wait for a turn; a warm spare needs none. Init has its own in the host's limits. */
+  readonly loadMs: number;
   /** Replay of the configuration; a backstop, since each replayed operation has its class's deadline. */
   readonly attachMs: number;
   /** How long an ended host may take to confirm it; nothing waits for it but a stop. */
@@ -158,7 +160,7 @@ export class Generation<Handle> {
   }
 
   #startHost(connection: DriverConnection<Handle>): void {
-    const { clock, spec, hosts } = this.#context;
+    const { spec, hosts } = this.#context;
     this.#phase = "initialising";
     try {
       this.#host = hosts.start(spec, this.number, connection.setup, connection.handle, this.#faults, this.#hostEvents());
@@ -167,14 +169,22 @@ export class Generation<Handle> {
       return;
     }
     this.#events.hostStarted();
-    const { initMs } = spec.limits;
-    this.#cancelInitLimit = clock.setTimer(initMs * 1000, () => {
-      this.fail({ kind: "deadline", phase: "init", message: `init did not finish within ${initMs} ms` });
+    this.#limitInit(this.#context.limits.loadMs, "its sandbox was not loaded");
+  }
+
+  /** One timer for the two waits of the way up: for the load of the sandbox, then for init. */
+  #limitInit(limitMs: number, what: string): void {
+    this.#cancelInitLimit();
+    this.#cancelInitLimit = this.#context.clock.setTimer(limitMs * 1000, () => {
+      this.fail({ kind: "deadline", phase: "init", message: `${what} within ${limitMs} ms` });
     });
   }
 
   #hostEvents(): HostEvents {
     return {
+      started: () => {
+        if (!this.#finished && this.#phase === "initialising") this.#limitInit(this.#context.spec.limits.initMs, "init did not finish");
+      },
       ready: () => {
         if (this.#finished || this.#phase !== "initialising") return;
         this.#cancelInitLimit();

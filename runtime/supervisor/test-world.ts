@@ -253,6 +253,8 @@ export class TestWorld {
 
   /** Init of a host, reported by its thread only while nobody has ended it. */
   async #init(host: TestHost): Promise<void> {
+    await Promise.resolve();
+    host.events.started();
     const outcome = await Promise.allSettled([this.perform("init", undefined)]);
     if (host.terminations > 0) return;
     if (outcome[0].status === "fulfilled") this.send(host, "ready");

@@ -14,6 +14,10 @@ export interface TerminalClient extends AsyncDisposable {
   send(bytes: Uint8Array): Promise<void>;
   /** The next `length` bytes the client received. @throws Error with what came, when they do not come in `timeoutMs` */
   receive(length: number, timeoutMs?: number): Promise<Buffer>;
+  /** Everything received that `receive` has not taken yet; takes nothing. */
+  peek(): Buffer;
+  /** Why the client left by itself, as after an end of file or EIO; undefined while it has the terminal open. */
+  left(): string | undefined;
 }
 
 export interface ClientKind {
@@ -34,6 +38,11 @@ export class Inbox {
     this.#bytes = Buffer.concat([this.#bytes, bytes]);
     this.#wake();
   };
+
+  /** What nobody has asked for yet. */
+  peek(): Buffer {
+    return this.#bytes;
+  }
 
   /** Takes up to and including `end`, or `length` bytes. */
   async take(wanted: number | string, timeoutMs: number): Promise<Buffer> {

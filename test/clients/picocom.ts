@@ -42,6 +42,8 @@ export const picocom: ClientKind = {
     return {
       send: (bytes) => user.write(bytes),
       receive: (length, timeoutMs = receiveMs) => inbox.take(length, timeoutMs),
+      peek: () => inbox.peek(),
+      left: () => (child.exitCode === null && child.signalCode === null ? undefined : `picocom ended: ${child.exitCode ?? child.signalCode}`),
       [Symbol.asyncDispose]: close,
     };
   },

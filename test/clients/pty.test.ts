@@ -105,9 +105,9 @@ describe("bytes", () => {
       configure: () => Promise.resolve(), drain: () => Promise.resolve(), close: () => Promise.resolve(),
     });
     let opened = 0;
-    const openSerial = (): Promise<EchoSerialPort> =>
+    const openPort = (): Promise<EchoSerialPort> =>
       (opened++ === 0 ? Promise.resolve(talkative) : Promise.reject(new Error("one is enough")));
-    await using started = await startExport(pty, { openSerial });
+    await using started = await startExport(pty, { open: openPort });
     await expect.poll(() => pulled, { timeout: 10_000 }).toBeGreaterThan(3);
     let before = -1;
     while (before !== pulled) {
@@ -168,6 +168,6 @@ test("an export leaves no descriptor open", async () => {
     const started = await startExport(pty);
     await started[Symbol.asyncDispose]();
   }
-  await expect(startExport(pty, { openSerial: () => Promise.reject(new Error("no port")) })).rejects.toThrow("no port");
+  await expect(startExport(pty, { open: () => Promise.reject(new Error("no port")) })).rejects.toThrow("no port");
   expect(await descriptors()).toEqual(before);
 });

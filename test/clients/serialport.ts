@@ -24,11 +24,16 @@ export const serialport: ClientKind = {
     const port = new (load().SerialPort)({ path: tty, baudRate, autoOpen: false });
     await promisify(port.open.bind(port))();
     port.on("data", inbox.put);
+    let gone: string | undefined;
+    port.on("close", (error: Error | null) => { gone = `closed: ${String(error)}`; });
+    port.on("error", (error) => { gone = `failed: ${String(error)}`; });
     return {
       send: (bytes) => new Promise((resolve, reject) => {
         port.write(Buffer.from(bytes), (error) => (error ? reject(error) : resolve()));
       }),
       receive: (length, timeoutMs = receiveMs) => inbox.take(length, timeoutMs),
+      peek: () => inbox.peek(),
+      left: () => gone,
       [Symbol.asyncDispose]: async () => {
         if (port.isOpen) await promisify(port.close.bind(port))();
       },

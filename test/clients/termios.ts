@@ -26,6 +26,7 @@ while len(sys.argv) < 5:
     readable, _, _ = select.select([fd, 0], [], [])
     if fd in readable:
         out = os.read(fd, 4096)
+        if not out: raise EOFError("the terminal ended")
         while out: out = out[os.write(1, out):]
     if 0 in readable:
         data = os.read(0, 4096)
@@ -57,6 +58,8 @@ export const termios: ClientKind = {
         child.stdin.write(bytes, (error) => (error ? reject(error) : resolve()));
       }),
       receive: (length, timeoutMs = receiveMs) => inbox.take(length, timeoutMs),
+      peek: () => inbox.peek(),
+      left: () => (child.exitCode === null && child.signalCode === null ? undefined : `python ended: ${messages.peek().toString()}`),
       [Symbol.asyncDispose]: close,
     };
   },

@@ -75,9 +75,9 @@ test("a client stays connected while the port fails and is opened again", async 
 test("the export ends when the port is closed for good", async () => {
   const port = new EchoSerialPort();
   let opened = 0;
-  const openSerial = (): Promise<EchoSerialPort> =>
+  const open = (): Promise<EchoSerialPort> =>
     (opened++ === 0 ? Promise.resolve(port) : Promise.reject(new AirlockError("Closed", "the machine is down")));
-  await using started = await startExport(unix, { directory, openSerial });
+  await using started = await startExport(unix, { directory, open });
   await port.close();
   expect((await started.running.ended)?.code).toBe("Closed");
 });
@@ -85,8 +85,8 @@ test("the export ends when the port is closed for good", async () => {
 test("closing while the port is away does not wait for it", async () => {
   const port = new EchoSerialPort();
   let opened = 0;
-  const openSerial = (): Promise<EchoSerialPort> => (opened++ === 0 ? Promise.resolve(port) : Promise.reject(new Error("held")));
-  const started = await startExport(unix, { directory, openSerial });
+  const open = (): Promise<EchoSerialPort> => (opened++ === 0 ? Promise.resolve(port) : Promise.reject(new Error("held")));
+  const started = await startExport(unix, { directory, open });
   const client = await connect(started.running.address);
   port.fail(new Error("held"));
   client.socket.write("never sent");

@@ -2,7 +2,7 @@
 import path from "node:path";
 import { z } from "zod";
 import { AirlockError, errorText } from "../../api/errors.ts";
-import type { SerialOptions } from "../../classes/serial/port.ts";
+import type { SerialOptions, SerialPort } from "../../classes/serial/port.ts";
 import { loadAddon } from "../addon.ts";
 import type { ExportContext, ExportDefinition, RunningExport } from "../export.ts";
 import { SerialLink } from "../serial-link.ts";
@@ -30,7 +30,7 @@ const options = z.strictObject({
 
 type PtyOptions = z.infer<typeof options>;
 
-const definition: ExportDefinition<PtyOptions> = {
+const definition: ExportDefinition<PtyOptions, SerialPort> = {
   type: "pty",
   class: "serial",
   summary: "a pseudo-terminal, for terminal programs",
@@ -47,7 +47,7 @@ export default definition;
 class PtyExport implements RunningExport {
   readonly address: string;
   readonly ended: Promise<AirlockError | undefined>;
-  readonly #context: ExportContext<PtyOptions>;
+  readonly #context: ExportContext<PtyOptions, SerialPort>;
   readonly #terminal: Terminal;
   #end: (reason: AirlockError | undefined) => void = () => undefined;
   #link: SerialLink | undefined;
@@ -56,7 +56,7 @@ class PtyExport implements RunningExport {
   #cancelPoll: () => void = () => undefined;
   #closing: Promise<void> | undefined;
 
-  constructor(context: ExportContext<PtyOptions>) {
+  constructor(context: ExportContext<PtyOptions, SerialPort>) {
     this.#context = context;
     this.address = path.resolve(context.stateDirectory, context.options.link ?? `${context.name}.tty`);
     this.ended = new Promise((resolve) => { this.#end = resolve; });

@@ -4,6 +4,7 @@ import net from "node:net";
 import path from "node:path";
 import { z } from "zod";
 import { AirlockError, errorText } from "../../api/errors.ts";
+import type { SerialPort } from "../../classes/serial/port.ts";
 import type { ExportContext, ExportDefinition, RunningExport } from "../export.ts";
 import { SerialLink } from "../serial-link.ts";
 
@@ -31,7 +32,7 @@ const options = z.strictObject({
 
 type UnixOptions = z.infer<typeof options>;
 
-const definition: ExportDefinition<UnixOptions> = {
+const definition: ExportDefinition<UnixOptions, SerialPort> = {
   type: "unix",
   class: "serial",
   summary: "a Unix socket that carries the line's bytes, for one client at a time",
@@ -52,7 +53,7 @@ export default definition;
 class UnixExport implements RunningExport {
   readonly address: string;
   readonly ended: Promise<AirlockError | undefined>;
-  readonly #context: ExportContext<UnixOptions>;
+  readonly #context: ExportContext<UnixOptions, SerialPort>;
   readonly #server: net.Server;
   #end: (reason: AirlockError | undefined) => void = () => undefined;
   #link: SerialLink | undefined;
@@ -61,7 +62,7 @@ class UnixExport implements RunningExport {
   #unheardBytes = 0;
   #closing: Promise<void> | undefined;
 
-  constructor(context: ExportContext<UnixOptions>) {
+  constructor(context: ExportContext<UnixOptions, SerialPort>) {
     this.#context = context;
     this.address = path.resolve(context.stateDirectory, context.options.path ?? `${context.name}.sock`);
     this.ended = new Promise((resolve) => { this.#end = resolve; });

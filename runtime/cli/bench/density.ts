@@ -1,0 +1,83 @@
+/** `airlock bench density`: many sandboxed drivers on one machine: how long they take to start, and what each weighs. */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
+import { AirlockError } from "../../api/errors.ts";
+import type { RtcClient } from "../../classes/rtc/client.ts";
+import { bringUp } from "../bring-up.ts";
+import { percentile } from "../soak/soak.ts";
+import { sourceFolder } from "./registers.ts";
+
+/** Longest start; a driver takes some 20-50 ms of one core. */
+const startLimitMs = 300_000;
+const pollMs = 20;
+const mebibyte = 2 ** 20;
+
+export interface DensityBench {
+  readonly drivers: number;
+  readonly startMs: number;
+  readonly startMsPerDriver: number;
+  readonly rssMiB: number;
+  readonly rssMiBPerDriver: number;
+  /** One readTime of every driver's client, one after the other, in microseconds. */
+  readonly callMicros: { readonly p50: number | undefined; readonly p99: number | undefined };
+  /** Drivers that failed on the way up. */
+  readonly failures: number;
+}
+
+/** Brings up `drivers` clock chips with a quickjs driver each, no spares, and asks each for the time. */
+export async function benchDensity(drivers: number, progress: (text: string) => void): Promise<DensityBench> {
+  const directory = await mkdtemp(path.join(os.tmpdir(), "airlock-bench-"));
+  try {
+    const file = path.join(directory, "density.yaml");
+    await writeFile(file, machineText(drivers, path.relative(directory, path.resolve(sourceFolder("."), "../drivers/rtc-mc146818"))));
+    const before = process.memoryUsage().rss;
+    const start = performance.now();
+    const up = await bringUp({ file, state: directory });
+    try {
+      await allRunning(up.machine, drivers, progress);
+      const startMs = performance.now() - start;
+      const rss = process.memoryUsage().rss - before;
+      const calls: number[] = [];
+      for (const name of up.machine.drivers.keys()) calls.push(await timeOneCall(up.machine.client(name) as RtcClient));
+      const failures = up.machine.supervisor.statuses.reduce((sum, status) => sum + Object.values(status.failures).reduce((all, count) => all + count, 0), 0);
+      return {
+        drivers, failures, startMs: round(startMs), startMsPerDriver: round(startMs / drivers), rssMiB: round(rss / mebibyte), rssMiBPerDriver: round(rss / mebibyte / drivers),
+        callMicros: { p50: percentile(calls, 0.5), p99: percentile(calls, 0.99) },
+      };
+    } finally {
+      await up.close();
+    }
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+async function allRunning(machine: Awaited<ReturnType<typeof bringUp>>["machine"], drivers: number, progress: (text: string) => void): Promise<void> {
+  const end = performance.now() + startLimitMs;
+  for (let told = 0; ; ) {
+    const running = machine.supervisor.statuses.filter(({ state }) => state === "running").length;
+    if (running === drivers) return;
+    if (performance.now() > end) throw new AirlockError("HardwareTimeout", `only ${running} of ${drivers} drivers were up after ${startLimitMs} ms`);
+    if (running >= told + drivers / 10) progress(`${(told = running)} of ${drivers} drivers are up`);
+    await new Promise((resolve) => { setTimeout(resolve, pollMs); });
+  }
+}
+
+async function timeOneCall(client: RtcClient): Promise<number> {
+  const start = performance.now();
+  await client.readTime();
+  client.close();
+  return (performance.now() - start) * 1000;
+}
+
+function machineText(drivers: number, driverPackage: string): string {
+  const numbers = Array.from({ length: drivers }, (_, index) => index);
+  const devices = numbers.map((n) => `  rtc${n}: { compatible: [mc146818], ports: { cmos: { base: ${0x1000 + 2 * n}, size: 2 } }, irqs: { tick: ${n} } }`);
+  const entries = numbers.map((n) => `  clock${n}: { package: ${JSON.stringify(driverPackage)}, device: rtc${n}, grants: [cmos, tick], spares: 0 }`);
+  return ["machine: density", "platform: { type: sim }", "devices:", ...devices, "drivers:", ...entries, ""].join("\n");
+}
+
+function round(value: number): number {
+  return Math.round(value * 100) / 100;
+}

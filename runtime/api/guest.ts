@@ -207,7 +207,7 @@ class Guest {
         if (event === undefined) throw new AirlockError("ProtocolViolation", `the class has no event "${String(name)}"`);
         const reason = event.payload.check(payload);
         if (reason !== undefined) throw new AirlockError("ProtocolViolation", `event ${event.name}: ${reason}`);
-        this.#put(RecordKind.event, event.id, 0, event.payload.encode(payload as never));
+        this.#put(RecordKind.event, event.id, 0, event.payload.encode(payload));
       },
     };
   }

@@ -89,7 +89,7 @@ export function bytes(maxBytes: number): Field<Uint8Array> {
 
 /** A message layout: fields in order, no padding. */
 export function struct<const F extends Fields>(fields: F): Struct<F> {
-  const entries = Object.entries(fields) as [string, Field<unknown>][];
+  const entries = Object.entries(fields);
   const fixedBytes = entries.reduce((sum, [, field]) => sum + field.sizeBytes, 0);
   const tails = entries.filter(([, field]) => field.tailBytes > 0);
   if (tails.length > 1 || (tails.length === 1 && entries.at(-1)![1].tailBytes === 0)) {

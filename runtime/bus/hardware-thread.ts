@@ -52,10 +52,10 @@ export class HardwareThread {
    * Starts the thread from a module below runtime/ and waits until its loop runs.
    * @throws AirlockError PlatformUnavailable when it does not come up.
    */
-  static async start<D>(module: string, platform: D, clock: Clock): Promise<HardwareThread> {
+  static async start(module: string, platform: unknown, clock: Clock): Promise<HardwareThread> {
     const { port1, port2 } = new MessageChannel();
     const doorbell = createDoorbell();
-    const workerData: HardwareThreadData<D> = { doorbell, control: port2, platform };
+    const workerData: HardwareThreadData<unknown> = { doorbell, control: port2, platform };
     const worker = new Worker(threadEntry(module), { workerData, transferList: [port2], name: "airlock-hardware" });
     const thread = new HardwareThread(clock, worker, port1, doorbell);
     try {

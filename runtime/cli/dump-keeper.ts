@@ -77,5 +77,5 @@ export class DumpKeeper {
 }
 
 function copyOf(recorder: FlightRecorder): FlightRecorder {
-  return FlightRecorder.attach(recorder.buffer.slice(0) as SharedArrayBuffer, () => 0);
+  return FlightRecorder.attach(recorder.buffer.slice(0), () => 0);
 }

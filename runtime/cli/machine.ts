@@ -82,11 +82,14 @@ export class Machine<Handle = unknown> {
     const io = new IoManager<Handle>(parts.platform, assignments, parts.clock);
     const bundles = new Map<string, Promise<DriverBundle>>();
     const drivers = await Promise.all(assignments.map(async (assignment) => {
-      const key = assignment.package.mainFile;
-      if (!bundles.has(key)) bundles.set(key, parts.bundle(assignment.package));
-      const [bundle, module] = await Promise.all([bundles.get(key)!, loadClass(assignment.package.manifest.class)]);
-      checkContract(assignment, module);
-      return superviseDriver(parts, io, assignment, module, bundle);
+      const bundleOf = (loaded: LoadedManifest): Promise<DriverBundle> => {
+        if (!bundles.has(loaded.mainFile)) bundles.set(loaded.mainFile, parts.bundle(loaded));
+        return bundles.get(loaded.mainFile)!;
+      };
+      const { package: own, alternative } = assignment;
+      const [bundle, other, module] = await Promise.all([bundleOf(own), alternative && bundleOf(alternative.package), loadClass(own.manifest.class)]);
+      for (const loaded of [own, alternative?.package]) if (loaded !== undefined) checkContract(loaded, module);
+      return superviseDriver(parts, io, assignment, module, bundle, other);
     }));
     return new Machine(parts, io, drivers);
   }
@@ -147,8 +150,11 @@ export class Machine<Handle = unknown> {
   }
 }
 
+/** What a driver of a laxer tier is escalated to. */
+const strictestTier = "quickjs";
+
 function superviseDriver<Handle>(
-  parts: MachineParts<Handle>, io: IoManager<Handle>, assignment: Assignment, module: ClassModule, bundle: DriverBundle,
+  parts: MachineParts<Handle>, io: IoManager<Handle>, assignment: Assignment, module: ClassModule, bundle: DriverBundle, other: DriverBundle | undefined,
 ): MachineDriver {
   const { clock, logs } = parts;
   const { driver: name, loaded } = assignment;
@@ -159,23 +165,28 @@ function superviseDriver<Handle>(
     fail: (failure) => supervisor?.fail(failure),
     served: (operation) => supervisor?.served(operation),
   });
-  const { windows, irqs } = assignment.grant;
+  const bus = (which: "package" | "alternative"): LeasedBus<Handle> => {
+    const { windows, irqs } = (which === "package" ? assignment : assignment.alternative!).grant;
+    return new LeasedBus(io, { driver: name, windows, irqs, memoryBytes: loaded.limits.memoryBytes, options: loaded.options }, which);
+  };
   const spec: HostSpec = { driver: name, tier: loaded.entry.sandbox, bundle, limits: loaded.limits, spares: loaded.entry.spares };
   supervisor = new DriverSupervisor<Handle>({
     clock, spec, shadow, hosts: parts.hosts, trace: parts.trace(name),
-    bus: new LeasedBus(io, { driver: name, windows, irqs, memoryBytes: loaded.limits.memoryBytes, options: loaded.options }),
+    bus: bus("package"),
+    ...(loaded.restart.escalate.to === "stricterTier" && spec.tier !== strictestTier && { escalated: { spec: { ...spec, tier: strictestTier }, bus: bus("package") } }),
+    ...(other !== undefined && { escalated: { spec: { ...spec, bundle: other }, bus: bus("alternative") } }),
     restart: parts.restart?.(loaded) ?? restartOptions(loaded), lastGeneration: parts.lastGeneration(name),
     teardown: standardTeardown(async (failure, generation) => parts.dump(driver, failure, generation)),
     log: (level, text, generation) => logs.add({ driver: name, generation, source: "driver", level, text }),
     note,
   });
   supervisor.onChange((status) => logs.note(name, status.generation, status.reason === undefined ? status.state : `${status.state}: ${status.reason}`, LogLevel.debug));
-  const driver: MachineDriver = { name, assignment, class: module, shadow, supervisor: supervisor as DriverSupervisor };
+  const driver: MachineDriver = { name, assignment, class: module, shadow, supervisor };
   return driver;
 }
 
 /** @throws AirlockError ManifestInvalid when the package was written for another version of its class's contract */
-function checkContract({ package: { directory, manifest } }: Assignment, { contract }: ClassModule): void {
+function checkContract({ directory, manifest }: LoadedManifest, { contract }: ClassModule): void {
   if (manifest.contractVersion === contract.version) return;
   throw new AirlockError(
     "ManifestInvalid", `${directory}/driver.json: it is written for version ${manifest.contractVersion} of class "${contract.name}", this build has version ${contract.version}; get a package for that`,

@@ -41,7 +41,8 @@ async function main(args) {
       release();
     }
   } catch (error) {
-    if (!(error instanceof Failed)) throw error;
+    // What the system says (a read-only checkout, a full disk) names the call and the path.
+    if (!(error instanceof Failed) && typeof error.code !== "string") throw error;
     process.stderr.write(`${error.message}\n`);
     process.exitCode = 1;
   }

@@ -31,8 +31,8 @@ export interface InlineParts {
  */
 export class InlineHostFactory implements HostFactory<InlineHandle> {
   readonly #parts: InlineParts;
-  readonly #spares = new Map<string, Promise<LoadedSandbox | Failure>>();
-  readonly #ready = new Map<string, LoadedSandbox | Failure>();
+  readonly #spares = new Set<HostSpec>();
+  readonly #ready = new Map<HostSpec, LoadedSandbox | Failure>();
   readonly #loading = new Set<Promise<unknown>>();
 
   constructor(parts: InlineParts) {
@@ -40,18 +40,17 @@ export class InlineHostFactory implements HostFactory<InlineHandle> {
   }
 
   warm(spec: HostSpec): void {
-    if (this.#spares.has(spec.driver)) return;
+    if (this.#spares.has(spec)) return;
+    this.#spares.add(spec);
     const loading = this.#load(spec).then((loaded) => {
-      this.#ready.set(spec.driver, loaded);
+      this.#ready.set(spec, loaded);
       this.#loading.delete(loading);
-      return loaded;
     });
     this.#loading.add(loading);
-    this.#spares.set(spec.driver, loading);
   }
 
   isWarm(driver: string): boolean {
-    return this.#ready.has(driver);
+    return [...this.#ready.keys()].some((spec) => spec.driver === driver);
   }
 
   /** Whether a load is in progress. */
@@ -65,11 +64,11 @@ export class InlineHostFactory implements HostFactory<InlineHandle> {
   }
 
   start(spec: HostSpec, generation: bigint, setup: DriverSetup, handle: InlineHandle, faults: readonly ArmedFault[], events: HostEvents): DriverHost {
-    const loaded = this.#ready.get(spec.driver);
-    if (loaded === undefined) throw new Error(`no spare of "${spec.driver}" is loaded; await settled() before time goes on`);
-    this.#ready.delete(spec.driver);
-    this.#spares.delete(spec.driver);
+    const loaded = this.#ready.get(spec);
+    this.#ready.delete(spec);
+    this.#spares.delete(spec);
     this.warm(spec);
+    if (loaded === undefined) throw new Error(`no spare of "${spec.driver}" is loaded yet`);
     return new InlineHost(this.#parts, spec, generation, setup, handle, loaded, faults, events);
   }
 

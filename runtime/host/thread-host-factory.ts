@@ -21,6 +21,11 @@ const idleTimeoutMs = 30_000;
 const threadStackMb = 4;
 /** V8 heap of a host thread of an untrusted tier, whose guest's memory is outside of it. */
 const hostHeapMb = 64;
+/**
+ * Piscina tries `require` before `import`, and Node 20.20 aborts the whole process ("IsGraphAsync must be used on an
+ * instantiated module") when a thread is terminated while it requires an ES module. Without the feature, import is taken.
+ */
+const workerFlags = ["--no-experimental-require-module"];
 /** A worker-tier isolate needs some MiB before any driver code runs. */
 const leastWorkerHeapMb = 16;
 const youngGenerationMb = 8;
@@ -32,7 +37,7 @@ export class ThreadHostFactory implements HostFactory<ChannelHandle> {
   readonly #watchdog: Watchdog;
   readonly #slots = new LoadSlots();
   readonly #pools = new Map<string, Piscina>();
-  readonly #spares = new Map<string, ThreadHost[]>();
+  readonly #spares = new Map<HostSpec, ThreadHost[]>();
   readonly #recorders = new Map<string, FlightRecorder>();
   readonly #recorderSlots: number;
   #closed = false;
@@ -44,16 +49,17 @@ export class ThreadHostFactory implements HostFactory<ChannelHandle> {
   }
 
   warm(spec: HostSpec): void {
-    const spares = this.#sparesOf(spec.driver);
+    const spares = this.#sparesOf(spec);
     while (!this.#closed && spares.length < spec.spares) spares.push(this.#make(spec, false));
   }
 
   isWarm(driver: string): boolean {
-    return this.#sparesOf(driver).every((spare) => spare.loaded);
+    return [...this.#spares].every(([spec, spares]) => spec.driver !== driver || spares.every((spare) => spare.loaded));
   }
 
   start(spec: HostSpec, generation: bigint, setup: DriverSetup, handle: ChannelHandle, faults: readonly ArmedFault[], events: HostEvents): DriverHost {
-    const spares = this.#sparesOf(spec.driver);
+    this.#dropOthers(spec);
+    const spares = this.#sparesOf(spec);
     const at = Math.max(0, spares.findIndex((spare) => spare.loaded));
     const host = spares.splice(at, 1)[0] ?? this.#make(spec, true);
     host.start(generation, setup, handle, this.recorder(spec.driver), faults, {
@@ -82,10 +88,19 @@ export class ThreadHostFactory implements HostFactory<ChannelHandle> {
     this.#pools.clear();
   }
 
-  #sparesOf(driver: string): ThreadHost[] {
-    let spares = this.#spares.get(driver);
-    if (spares === undefined) this.#spares.set(driver, (spares = []));
+  #sparesOf(spec: HostSpec): ThreadHost[] {
+    let spares = this.#spares.get(spec);
+    if (spares === undefined) this.#spares.set(spec, (spares = []));
     return spares;
+  }
+
+  /** A driver that was escalated to another tier or package needs its old spares no more. */
+  #dropOthers(spec: HostSpec): void {
+    for (const [other, spares] of this.#spares) {
+      if (other === spec || other.driver !== spec.driver) continue;
+      this.#spares.delete(other);
+      for (const spare of spares) void spare.terminate();
+    }
   }
 
   #make(spec: HostSpec, isUrgent: boolean): ThreadHost {
@@ -101,7 +116,7 @@ export class ThreadHostFactory implements HostFactory<ChannelHandle> {
     let pool = this.#pools.get(key);
     if (pool === undefined) {
       pool = new Piscina({
-        filename: threadEntry("host/host-thread"), minThreads: 0, maxThreads, idleTimeout: idleTimeoutMs, concurrentTasksPerWorker: 1, atomics: "disabled",
+        filename: threadEntry("host/host-thread"), minThreads: 0, maxThreads, idleTimeout: idleTimeoutMs, concurrentTasksPerWorker: 1, atomics: "disabled", execArgv: workerFlags,
         resourceLimits: { maxOldGenerationSizeMb: heapMb, maxYoungGenerationSizeMb: youngGenerationMb, stackSizeMb: threadStackMb },
       });
       this.#pools.set(key, pool);

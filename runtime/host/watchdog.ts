@@ -13,7 +13,7 @@ const mostPerLookMs = 2 * lookMs;
  * A turn that used less than this share of the limit as CPU time was not scheduled, or waits for slow hardware, and gets
  * more time: up to `blockedFactor` limits, after which a thread that only waits counts as hung too.
  */
-const cpuShare = 0.5;
+const cpuShare = 0.4;
 const blockedFactor = 20;
 
 export interface Watched {

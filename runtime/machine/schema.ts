@@ -30,7 +30,7 @@ export const limitDefaults = {
   logPerSecond: 200,
   /** A UART at 115200 baud without FIFO raises 11 520 per second; a PC's RTC up to 8 192. */
   irqPerSecond: 20_000,
-  irqAckMs: 100,
+  irqAckMs: 300,
 } as const;
 
 /** What drivers get that the machine file gives no restart policy. */

@@ -203,6 +203,7 @@ export class Generation<Handle> {
     const { clock, shadow, limits } = this.#context;
     const host = this.#host!;
     const port = {
+      generation: this.number,
       send: (kind: number, id: number, tag: number, payload: Uint8Array): boolean => !this.#finished && host.send(kind, id, tag, payload),
     };
     const attaching = within(clock, limits.attachMs, () => shadow.attach(port));

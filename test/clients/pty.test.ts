@@ -1,3 +1,4 @@
+/** The pty export, by the programs that people open serial ports with. */
 import { lstat, mkdtemp, readdir, readlink, rm, symlink, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";

@@ -1,3 +1,4 @@
+/** The Unix socket export, by a client in a process of its own. */
 import { once } from "node:events";
 import { mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
 import net from "node:net";

@@ -40,10 +40,11 @@ const driverImports = /^airlock\/driver(?:\/[a-z0-9-]+)?$/;
 /** Every import that breaks a rule, one line each. `packages`: the names a built product may import (`dependencies`). */
 export function importProblems(files: readonly SourceFile[], packages: readonly string[]): string[] {
   const problems: string[] = [];
+  const drivers = files.filter(({ path }) => path.endsWith("/driver.json")).map(({ path }) => path.slice(0, -"driver.json".length));
   for (const file of files.filter(({ path }) => path.endsWith(".ts"))) {
     if (isBarrel(file) && !isTestCode(file.path)) problems.push(`${file.path}: only passes on other files' exports; import those directly`);
     for (const each of importsOf(file)) {
-      const problem = isTestCode(file.path) ? testProblem(each) : productProblem(each, packages);
+      const problem = isTestCode(file.path) ? testProblem(each) : productProblem(each, packages, drivers);
       if (problem !== undefined) problems.push(`${each.from}:${each.line}: imports "${each.specifier}": ${problem}`);
     }
   }
@@ -54,16 +55,17 @@ function testProblem({ target }: Import): string | undefined {
   return target !== undefined && !/\.[cm]?[jt]s$|\.json$/.test(target) ? "relative imports carry their extension" : undefined;
 }
 
-function productProblem(each: Import, packages: readonly string[]): string | undefined {
+function productProblem(each: Import, packages: readonly string[], drivers: readonly string[]): string | undefined {
   if (each.target !== undefined && isTestCode(each.target)) return "product code never imports test code";
-  if (each.from.startsWith("drivers/")) return driverProblem(each);
+  const driver = drivers.find((folder) => each.from.startsWith(folder));
+  if (driver !== undefined) return driverProblem(each, driver);
+  if (each.target !== undefined && drivers.some((folder) => each.target!.startsWith(folder))) return "a driver is loaded by a machine, never imported";
   if (!each.from.startsWith("runtime/")) return undefined;
   return each.target === undefined ? packageProblem(each, packages) : folderProblem(each.from, each.target);
 }
 
-function driverProblem({ from, specifier, target }: Import): string | undefined {
-  const own = from.split("/").slice(0, 2).join("/");
-  if (target === undefined ? driverImports.test(specifier) : target.startsWith(`${own}/`)) return undefined;
+function driverProblem({ specifier, target }: Import, own: string): string | undefined {
+  if (target === undefined ? driverImports.test(specifier) : target.startsWith(own)) return undefined;
   return 'drivers import "airlock/driver", "airlock/driver/<class>" and their own files, nothing else';
 }
 

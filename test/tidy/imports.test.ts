@@ -33,7 +33,7 @@ describe("the tree", () => {
 });
 
 describe("a rule", () => {
-  const problem = (path: string, text: string): string[] => importProblems(fakeTree({ [path]: text }), ["zod"]);
+  const problem = (path: string, text: string): string[] => importProblems(fakeTree({ [path]: text, "drivers/x/driver.json": "{}" }), ["zod"]);
 
   test.each([
     ["runtime/api/a.ts", 'import { b } from "../bus/b.ts";\nexport const a = b;', "api imports nothing"],
@@ -48,7 +48,8 @@ describe("a rule", () => {
     ["runtime/cli/a.ts", 'import { b } from "../bus/test-b.ts";\nexport const a = b;', "never imports test code"],
     ["runtime/cli/a.ts", 'import { b } from "vitest";\nexport const a = b;', "not in the dependencies"],
     ["runtime/cli/a.ts", 'import { b } from "../bus/b";\nexport const a = b;', "carry the extension"],
-    ["runtime/cli/a.ts", 'import { b } from "../../drivers/x/b.ts";\nexport const a = b;', "leaves runtime/"],
+    ["runtime/cli/a.ts", 'import { b } from "../../elsewhere/b.ts";\nexport const a = b;', "leaves runtime/"],
+    ["runtime/cli/a.ts", 'import { b } from "../../drivers/x/b.ts";\nexport const a = b;', "never imported"],
     ["runtime/elsewhere/a.ts", 'import { b } from "../api/b.ts";\nexport const a = b;', "has no row"],
     ["runtime/cli/a.ts", 'export { b } from "../bus/b.ts";\nexport { c } from "../bus/c.ts";', "only passes on"],
     ["drivers/x/a.ts", 'import { b } from "../y/b.ts";\nexport const a = b;', "drivers import"],

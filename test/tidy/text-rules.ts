@@ -41,7 +41,7 @@ export const textRules: readonly TextRule[] = [
   code("skips no test without a reason", isTypeScript, /\b(?:test|it|describe|suite|bench)(?:\.\w+)*\.(?:skip|only|todo|fails)\b/g),
   rule("skips under a condition that prints its reason", isTypeScript, (file) =>
     // Functions of this name print why not, and throw where everything has to be there.
-    /\bawait \w+Available\(\)/.test(codeOnly(file.text)) ? [] : matches(file, codeOnly(file.text), /\.(?:skipIf|runIf)\(/g)),
+    /\bawait \w+Available\(\)/.test(codeOnly(file.text)) ? [] : matches(file, codeOnly(file.text), /\.(?:skipIf\(|runIf\([^)]*(?:[Aa]vailable|[Mm]issing|[Qq]emu|[Ii]nstalled))/g)),
   code("reads no clock and rolls no dice by itself", (path) => isRuntime(path) && !isTestCode(path) && !readsTime(path), /\bMath\.random\b|\bDate\.now\b|\bnew Date\(\)|\bperformance\.now\b|\bprocess\.hrtime\b/g),
   code("ends names of quantities with their unit", isRuntime, unitless()),
 ];

@@ -7,7 +7,7 @@ import { type Field, bool, u16, u32, u8 } from "../../api/layout.ts";
  * an MC146818, datasheet "Update Cycle") and makes some 15 accesses; the rest is room for a busy machine. It is also how
  * long a driver that never answers goes unnoticed.
  */
-const answerMs = 150;
+const answerMs = 400;
 
 /** Years every PC clock can hold in its two digits; the driver maps 70..99 to 19xx and 00..69 to 20xx. */
 export const firstYear = 1970;

@@ -6,7 +6,7 @@ import { bool, bytes, oneOf, u16, u32, u8 } from "../../api/layout.ts";
  * Longest a driver may take over one operation, not counting the time characters need on the wire: the shadow adds that
  * from the line settings. Also how long a driver that never answers goes unnoticed.
  */
-const answerMs = 150;
+const answerMs = 400;
 
 /**
  * Most bytes of one transmit. 64 bytes last 5.5 ms at 115200 baud, so the next chunk is there long before the last 16,

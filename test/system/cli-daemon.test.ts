@@ -6,7 +6,8 @@ import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { KillResult, ShownLine } from "../../runtime/cli/control/requests.ts";
 import type { DriverReport, MachineReport } from "../../runtime/cli/control/status.ts";
-import { Daemon, airlock, isAlive, labFile, scratch } from "../fixtures/cli.ts";
+import { qemuAvailable } from "../conformance/qemu-available.ts";
+import { Daemon, airlock, isAlive, labFile, labQemuFile, scratch } from "../fixtures/cli.ts";
 
 let daemon: Daemon;
 beforeAll(async () => { daemon = await Daemon.start(); });
@@ -22,7 +23,7 @@ describe("a running machine", () => {
     await daemon.until((entry) => entry.driver === "clock" && entry.state === "running");
     const table = await daemon.command("ps");
     expect(table.code).toBe(0);
-    expect(table.stdout).toMatch(/^clock +rtc +quickjs +rtc +running +\d+ +0 +0/m);
+    expect(table.stdout).toMatch(/^clock +rtc +quickjs +rtc +running +\d+ +\d+ +\d+ /m);
     expect(table.stdout).toMatch(/^console +serial +quickjs +com1 /m);
     const report = (await daemon.command("ps", "--json")).json<MachineReport>();
     expect(report).toMatchObject({ machine: "lab", platform: "sim", pid: daemon.pid });
@@ -240,5 +241,46 @@ describe("exports", () => {
     socket.destroy();
     expect((await one.stop()).code).toBe(0);
     expect(existsSync(exported!.address)).toBe(false);
+  });
+});
+
+describe.skipIf(!(await qemuAvailable()))("on QEMU", () => {
+  test("a signal ends QEMU too", async () => {
+    await using one = await Daemon.start(labQemuFile);
+    const children = one.children();
+    expect(children.length).toBeGreaterThan(0);
+    expect((await one.command("kill", "clock", "--json")).json<KillResult>()).toMatchObject({ detected: true, status: { state: "running" } });
+    expect((await one.stop()).code).toBe(0);
+    expect(children.filter(isAlive)).toEqual([]);
+    expect(readdirSync(one.temporary)).toEqual([]);
+  });
+
+  test("two signals at once end QEMU too", async () => {
+    await using one = await Daemon.start(labQemuFile);
+    const children = one.children();
+    one.child.kill("SIGTERM");
+    one.child.kill("SIGTERM");
+    expect([0, 1]).toContain((await one.ended).code);
+    expect(children.filter(isAlive)).toEqual([]);
+    expect(readdirSync(one.temporary)).toEqual([]);
+  });
+
+  test("lost hardware ends the machine in order, with its own exit code", async () => {
+    await using one = await Daemon.start(labQemuFile);
+    for (const child of one.children()) process.kill(child, "SIGKILL");
+    const { code, stderr } = await one.ended;
+    expect(code).toBe(4);
+    expect(stderr).toMatch(/^airlock: the hardware of machine "lab-qemu" was lost: .*\n$/);
+    expect(existsSync(one.socket)).toBe(false);
+    expect(readdirSync(one.temporary)).toEqual([]);
+  });
+
+  test("a missing QEMU: one line, nothing left", async () => {
+    await using directory = await scratch();
+    const state = path.join(directory.path, "state");
+    const result = await airlock(["run", labQemuFile, "--state", state], { env: { AIRLOCK_QEMU: "/nowhere/qemu" } });
+    expect(result.code).toBe(4);
+    expect(result.stderr.trim().split("\n")).toHaveLength(1);
+    expect(existsSync(path.join(state, "control", "socket"))).toBe(false);
   });
 });

@@ -1,12 +1,9 @@
 /** `airlock bench density`: many sandboxed drivers on one machine: how long they take to start, and what each weighs. */
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import os from "node:os";
-import path from "node:path";
 import { AirlockError } from "../../api/errors.ts";
 import type { RtcClient } from "../../classes/rtc/client.ts";
-import { bringUp } from "../bring-up.ts";
+import type { BroughtUp } from "../bring-up.ts";
 import { percentile } from "../soak/soak.ts";
-import { sourceFolder } from "./registers.ts";
+import { withMachine } from "./temporary-machine.ts";
 
 /** Longest start; a driver takes some 20-50 ms of one core. */
 const startLimitMs = 300_000;
@@ -26,34 +23,24 @@ export interface DensityBench {
 }
 
 /** Brings up `drivers` clock chips with a quickjs driver each, no spares, and asks each for the time. */
-export async function benchDensity(drivers: number, progress: (text: string) => void): Promise<DensityBench> {
-  const directory = await mkdtemp(path.join(os.tmpdir(), "airlock-bench-"));
-  try {
-    const file = path.join(directory, "density.yaml");
-    await writeFile(file, machineText(drivers, path.relative(directory, path.resolve(sourceFolder("."), "../drivers/rtc-mc146818"))));
-    const before = process.memoryUsage().rss;
-    const start = performance.now();
-    const up = await bringUp({ file, state: directory });
-    try {
-      await allRunning(up.machine, drivers, progress);
-      const startMs = performance.now() - start;
-      const rss = process.memoryUsage().rss - before;
-      const calls: number[] = [];
-      for (const name of up.machine.drivers.keys()) calls.push(await timeOneCall(up.machine.client(name) as RtcClient));
-      const failures = up.machine.supervisor.statuses.reduce((sum, status) => sum + Object.values(status.failures).reduce((all, count) => all + count, 0), 0);
-      return {
-        drivers, failures, startMs: round(startMs), startMsPerDriver: round(startMs / drivers), rssMiB: round(rss / mebibyte), rssMiBPerDriver: round(rss / mebibyte / drivers),
-        callMicros: { p50: percentile(calls, 0.5), p99: percentile(calls, 0.99) },
-      };
-    } finally {
-      await up.close();
-    }
-  } finally {
-    await rm(directory, { recursive: true, force: true });
-  }
+export function benchDensity(drivers: number, progress: (text: string) => void): Promise<DensityBench> {
+  const before = process.memoryUsage().rss;
+  const start = performance.now();
+  return withMachine((root) => machineText(drivers, `${root}/drivers/rtc-mc146818`), async ({ machine }) => {
+    await allRunning(machine, drivers, progress);
+    const startMs = performance.now() - start;
+    const rss = process.memoryUsage().rss - before;
+    const calls: number[] = [];
+    for (const name of machine.drivers.keys()) calls.push(await timeOneCall(machine.client(name) as RtcClient));
+    const failures = machine.supervisor.statuses.flatMap((status) => Object.values(status.failures)).reduce((sum, count) => sum + count, 0);
+    return {
+      drivers, failures, startMs: round(startMs), startMsPerDriver: round(startMs / drivers), rssMiB: round(rss / mebibyte), rssMiBPerDriver: round(rss / mebibyte / drivers),
+      callMicros: { p50: percentile(calls, 0.5), p99: percentile(calls, 0.99) },
+    };
+  });
 }
 
-async function allRunning(machine: Awaited<ReturnType<typeof bringUp>>["machine"], drivers: number, progress: (text: string) => void): Promise<void> {
+async function allRunning(machine: BroughtUp["machine"], drivers: number, progress: (text: string) => void): Promise<void> {
   const end = performance.now() + startLimitMs;
   for (let told = 0; ; ) {
     const running = machine.supervisor.statuses.filter(({ state }) => state === "running").length;

@@ -1,15 +1,11 @@
 /** `airlock bench registers`: what a register access costs a driver, beside the least it could cost. */
 import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import os from "node:os";
-import path from "node:path";
-import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import { AirlockError } from "../../api/errors.ts";
 import { threadEntry } from "../../bus/thread-entry.ts";
 import type { TierName } from "../../sandbox/sandbox.ts";
-import { bringUp } from "../bring-up.ts";
 import type { BaselineOptions, Baselines } from "./baseline-thread.ts";
+import { withMachine } from "./temporary-machine.ts";
 
 const writes = 200_000;
 const reads = 20_000;
@@ -34,22 +30,17 @@ type Case = keyof RegisterBench;
 
 /** Medians of alternating rounds, in nanoseconds per access. */
 export async function benchRegisters(progress: (text: string) => void): Promise<RegisterBench> {
-  const directory = await mkdtemp(path.join(os.tmpdir(), "airlock-bench-"));
-  try {
-    const found: Record<Case, AccessCost[]> = { sharedArrayBuffer: [], rawHostCall: [], quickjs: [], worker: [] };
-    for (let round = 1; round <= rounds; round++) {
-      progress(`round ${round} of ${rounds}`);
-      const baselines = await measureBaselines({ writes, reads });
-      found.sharedArrayBuffer.push(baselines.sharedArrayBuffer);
-      found.rawHostCall.push(baselines.rawHostCall);
-      found.quickjs.push(await measureTier(directory, "quickjs"));
-      found.worker.push(await measureTier(directory, "worker"));
-    }
-    const result = (name: Case): AccessCost => ({ writeNs: median(found[name].map((cost) => cost.writeNs)), readNs: median(found[name].map((cost) => cost.readNs)) });
-    return { sharedArrayBuffer: result("sharedArrayBuffer"), rawHostCall: result("rawHostCall"), quickjs: result("quickjs"), worker: result("worker") };
-  } finally {
-    await rm(directory, { recursive: true, force: true });
+  const found: Record<Case, AccessCost[]> = { sharedArrayBuffer: [], rawHostCall: [], quickjs: [], worker: [] };
+  for (let round = 1; round <= rounds; round++) {
+    progress(`round ${round} of ${rounds}`);
+    const baselines = await measureBaselines({ writes, reads });
+    found.sharedArrayBuffer.push(baselines.sharedArrayBuffer);
+    found.rawHostCall.push(baselines.rawHostCall);
+    found.quickjs.push(await measureTier("quickjs"));
+    found.worker.push(await measureTier("worker"));
   }
+  const result = (name: Case): AccessCost => ({ writeNs: median(found[name].map((cost) => cost.writeNs)), readNs: median(found[name].map((cost) => cost.readNs)) });
+  return { sharedArrayBuffer: result("sharedArrayBuffer"), rawHostCall: result("rawHostCall"), quickjs: result("quickjs"), worker: result("worker") };
 }
 
 async function measureBaselines(options: BaselineOptions): Promise<Baselines> {
@@ -60,16 +51,33 @@ async function measureBaselines(options: BaselineOptions): Promise<Baselines> {
 }
 
 /** Runs the measuring driver on a simulated clock chip, as any driver runs: host, bridge, checks, flight recorder, channel. */
-async function measureTier(directory: string, sandbox: TierName): Promise<AccessCost> {
-  const file = path.join(directory, "bench.yaml");
-  const driver = path.relative(directory, sourceFolder("cli/bench/register-driver"));
-  await writeFile(file, `
+function measureTier(sandbox: TierName): Promise<AccessCost> {
+  return withMachine((root) => machineText(root, sandbox), async ({ machine }) => {
+    const text = await new Promise<string>((resolve, reject) => {
+      const cancel = machine.clock.setTimer(limitMs * 1000, () => reject(new AirlockError("HardwareTimeout", `the measuring driver said nothing within ${limitMs} ms`)));
+      machine.logs.follow((line) => {
+        if (line.source !== "driver") return;
+        cancel();
+        resolve(line.text);
+      });
+      machine.driver("measure").supervisor.onChange(({ lastFailure }) => {
+        if (lastFailure === undefined) return;
+        cancel();
+        reject(new AirlockError("Unsupported", `the measuring driver failed: ${lastFailure.failure.message}`));
+      });
+    });
+    return JSON.parse(text) as AccessCost;
+  });
+}
+
+function machineText(root: string, sandbox: TierName): string {
+  return `
 machine: bench
 platform: { type: sim }
 devices: { rtc: { compatible: [mc146818], ports: { cmos: { base: 0x70, size: 2 } } } }
 drivers:
   measure:
-    package: ${JSON.stringify(driver)}
+    package: ${JSON.stringify(`${root}/runtime/cli/bench/register-driver`)}
     device: rtc
     sandbox: ${sandbox}
     grants: [cmos]
@@ -77,29 +85,7 @@ drivers:
     spares: 0
     restart: { policy: temporary }
     limits: { turn: 10s, init: 60s, hang: 60s }
-`);
-  const up = await bringUp({ file, state: directory });
-  try {
-    const text = await new Promise<string>((resolve, reject) => {
-      const cancel = up.machine.clock.setTimer(limitMs * 1000, () => reject(new AirlockError("HardwareTimeout", `the measuring driver said nothing within ${limitMs} ms`)));
-      up.machine.logs.follow((line) => {
-        if (line.source === "driver") { cancel(); resolve(line.text); }
-      });
-      up.machine.driver("measure").supervisor.onChange(({ lastFailure }) => {
-        if (lastFailure !== undefined) { cancel(); reject(new AirlockError("Unsupported", `the measuring driver failed: ${lastFailure.failure.message}`)); }
-      });
-    });
-    return JSON.parse(text) as AccessCost;
-  } finally {
-    await up.close();
-  }
-}
-
-/** A folder below runtime/ in the source tree, also when this runs from dist/. */
-export function sourceFolder(name: string): string {
-  const runtime = fileURLToPath(new URL("../../", import.meta.url));
-  const root = path.resolve(runtime, path.basename(path.resolve(runtime, "..")) === "dist" ? "../.." : "..");
-  return path.join(root, "runtime", name);
+`;
 }
 
 function median(values: readonly number[]): number {

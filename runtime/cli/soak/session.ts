@@ -7,6 +7,7 @@ import { type Workload, sleep } from "../../classes/workload.ts";
 import type { TierName } from "../../sandbox/sandbox.ts";
 import type { RestartOptions } from "../../supervisor/restart-policy.ts";
 import { type BroughtUp, bringUp } from "../bring-up.ts";
+import { closeOnSignal } from "../interrupt.ts";
 import { uniform } from "../random.ts";
 
 export interface SessionOptions {
@@ -29,11 +30,14 @@ export class Session {
   readonly #temporary: string | undefined;
   readonly #random: () => number;
   readonly #workloads = new Map<string, Workload>();
+  readonly #ignoreSignals: () => void;
+  #closed: Promise<void> | undefined;
 
   private constructor(up: BroughtUp, temporary: string | undefined, seed: number) {
     this.up = up;
     this.#temporary = temporary;
     this.#random = uniform(seed);
+    this.#ignoreSignals = closeOnSignal(() => this.close());
   }
 
   static async open(options: SessionOptions): Promise<Session> {
@@ -67,10 +71,16 @@ export class Session {
     return workload;
   }
 
-  async close(): Promise<void> {
+  /** Idempotent; also while workloads are at work, whose calls then fail. */
+  close(): Promise<void> {
+    return (this.#closed ??= this.#close());
+  }
+
+  async #close(): Promise<void> {
     for (const workload of this.#workloads.values()) await workload.close();
     await this.up.close();
     if (this.#temporary !== undefined) await rm(this.#temporary, { recursive: true, force: true });
+    this.#ignoreSignals();
   }
 }
 

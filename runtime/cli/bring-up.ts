@@ -40,8 +40,8 @@ export interface BroughtUp {
   close(): Promise<void>;
 }
 
-/** A control-plane recorder holds lifecycle and failures only. */
-const controlRecorderSlots = 512;
+/** A control-plane recorder holds class messages, lifecycle and failures: far fewer than register accesses. */
+const controlRecorderSlots = 1024;
 
 /** What every `platform/<type>/start.ts` exports as `startPlatform`. */
 export type StartPlatform = (spec: LoadedMachine["platform"], devices: readonly DeviceDescription[], clock: Clock) => Promise<Platform<ChannelHandle>>;

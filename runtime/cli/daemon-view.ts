@@ -93,9 +93,9 @@ export function terminalView(terminal: tty.WriteStream): DaemonView {
     drawn = 0;
     return text;
   };
-  const fit = (line: string): string => line.slice(0, Math.max(20, terminal.columns - 1));
+  const fit = (line: string): string => line.slice(0, Math.max(20, (terminal.columns || 80) - 1));
   const draw = (above: readonly string[] = []): void => {
-    const lines = report === undefined ? [] : statusLines(report()).slice(0, Math.max(4, terminal.rows - 2)).map(fit);
+    const lines = report === undefined ? [] : statusLines(report()).slice(0, Math.max(4, (terminal.rows || 24) - 2)).map(fit);
     terminal.write([erase(), ...[...above, ...lines].map((line) => `${line}\n`)].join(""));
     drawn = lines.length;
   };

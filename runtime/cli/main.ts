@@ -5,10 +5,10 @@ import { runCommandLine } from "./command-line.ts";
 /** After its command a process ends by itself; what still keeps it alive then is a leak, and is cut off. */
 const lingerMs = 2_000;
 
-// A reader that has seen enough (`airlock logs | head`) is no error: what is left to say is not said.
+// A reader that has seen enough (`airlock logs | head`), or a terminal that was closed, is no error: what is left to say is not said.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") throw error;
+    if (error.code !== "EPIPE" && error.code !== "EIO") throw error;
   });
 }
 

@@ -253,11 +253,11 @@ export class DriverSupervisor<Handle = unknown> {
       this.#restarts++;
     }
     this.#goal = { to: "running", dueMicros: this.#clock.nowMicros(), counted: false };
-    const { clock, hosts } = this.#options;
+    const { clock, hosts, trace } = this.#options;
     const { spec, bus } = this.#form();
     const number = ++this.#number;
     const events = this.#generationEvents(number);
-    const context = { clock, spec, bus, hosts, shadow: this.shadow, limits: this.#limits, teardown: this.#teardown };
+    const context = { clock, spec, bus, hosts, shadow: this.shadow, trace, limits: this.#limits, teardown: this.#teardown };
     const generation = new Generation(number, context, this.#faults.splice(0), events);
     this.#current = generation;
     this.#step("starting");

@@ -3,9 +3,10 @@ import type { Clock } from "../api/clock.ts";
 import type { FaultPoint, LogLevel } from "../api/bridge.ts";
 import { errorText } from "../api/errors.ts";
 import type { Failure } from "../api/failure.ts";
-import type { MessageRecord } from "../api/records.ts";
+import { type MessageRecord, RecordKind } from "../api/records.ts";
 import type { BusReport } from "../bus/platform.ts";
 import type { Shadow } from "../classes/shadow.ts";
+import { TraceKind, type TraceSink } from "../trace/entry.ts";
 import type { ArmedFault, DriverHost, HostEvents, HostFactory, HostSpec } from "../host/driver-host.ts";
 import { within } from "./deadline.ts";
 import { busFailure, type DriverBus, type DriverConnection } from "./driver-bus.ts";
@@ -29,6 +30,8 @@ export interface GenerationContext<Handle> {
   readonly bus: DriverBus<Handle>;
   readonly hosts: HostFactory<Handle>;
   readonly shadow: Shadow;
+  /** Class messages are recorded here, as the control plane sees them. */
+  readonly trace: TraceSink;
   readonly limits: BringUpLimits;
   readonly teardown: readonly TeardownStep[];
 }
@@ -200,11 +203,15 @@ export class Generation<Handle> {
   }
 
   async #attach(): Promise<void> {
-    const { clock, shadow, limits } = this.#context;
+    const { clock, shadow, limits, trace } = this.#context;
     const host = this.#host!;
     const port = {
       generation: this.number,
-      send: (kind: number, id: number, tag: number, payload: Uint8Array): boolean => !this.#finished && host.send(kind, id, tag, payload),
+      send: (kind: number, id: number, tag: number, payload: Uint8Array): boolean => {
+        if (this.#finished || !host.send(kind, id, tag, payload)) return false;
+        trace.record(TraceKind.request, id, tag, payload.length, 0);
+        return true;
+      },
     };
     const attaching = within(clock, limits.attachMs, () => shadow.attach(port));
     this.#receive(this.#early.splice(0));
@@ -227,6 +234,8 @@ export class Generation<Handle> {
   }
 
   #deliver(record: MessageRecord): void {
+    const isReply = record.kind === RecordKind.reply;
+    this.#context.trace.record(isReply ? TraceKind.reply : TraceKind.event, record.id, isReply ? record.tag : 0, record.payload.length, 0);
     let wrong: string | undefined;
     try {
       wrong = this.#context.shadow.receive(record);

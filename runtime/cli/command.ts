@@ -29,6 +29,12 @@ export interface CommandCall {
   readonly output: Output;
 }
 
+/** An option's text; undefined when it was not given. */
+export function textOption(options: CommandCall["options"], name: string): string | undefined {
+  const value = options[name];
+  return typeof value === "string" ? value : undefined;
+}
+
 /** Where results go. Errors are thrown, not written. */
 export interface Output {
   /** The command's result: `value` as one line of JSON with --json, else `text()`. Generations (bigint) become decimal text. */

@@ -1,5 +1,5 @@
 /** `airlock hold`: stops a driver until it is released. */
-import type { CommandDefinition } from "../command.ts";
+import { type CommandDefinition, textOption } from "../command.ts";
 import { askDaemon, declareMachineOptions } from "../control/find-daemon.ts";
 import type { DriverReport } from "../control/status.ts";
 import { exitCodes } from "../exit-codes.ts";
@@ -13,8 +13,8 @@ const command: CommandDefinition = {
     declareMachineOptions(command);
   },
   async run({ args, options, output }) {
-    const reason = options["reason"];
-    const report = (await askDaemon(options, { do: "hold", driver: args[0]!, ...(reason !== undefined && { reason: String(reason) }) })) as DriverReport;
+    const reason = textOption(options, "reason");
+    const report = (await askDaemon(options, { do: "hold", driver: args[0]!, ...(reason !== undefined && { reason }) })) as DriverReport;
     output.result(report, () => `${report.driver} is ${report.state}${report.reason === undefined ? "" : `: ${report.reason}`}`);
     return report.state === "held" ? exitCodes.ok.code : exitCodes.negative.code;
   },

@@ -1,7 +1,7 @@
 /** `airlock run`: brings a machine up and keeps it up, in the foreground, until a signal ends it. */
 import { Option } from "commander";
 import type { TierName } from "../../sandbox/sandbox.ts";
-import type { CommandDefinition } from "../command.ts";
+import { type CommandDefinition, textOption } from "../command.ts";
 import { levelNames } from "../control/protocol.ts";
 import { jsonView, terminalView } from "../daemon-view.ts";
 import { runDaemon } from "../daemon.ts";
@@ -20,9 +20,9 @@ const command: CommandDefinition = {
       .addHelpText("after", "\nOn a terminal it shows a table of the drivers, else (or with --json) one line of JSON per event.\nExit code 1 means that it was ended at once and not in order, 4 that the hardware was lost.");
   },
   async run({ args, options, json }) {
-    const live = process.stdout.isTTY === true && !json;
+    const live = process.stdout.isTTY && !json;
     const view = live ? terminalView(process.stdout) : jsonView(String(options["logLevel"]), 1);
-    const inOrder = await runDaemon({ file: args[0]!, state: options["state"] as string | undefined, sandbox: options["sandbox"] as TierName | undefined, view });
+    const inOrder = await runDaemon({ file: args[0]!, state: textOption(options, "state"), sandbox: options["sandbox"] as TierName | undefined, view });
     return inOrder ? exitCodes.ok.code : exitCodes.negative.code;
   },
 };

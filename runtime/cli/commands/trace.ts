@@ -9,7 +9,7 @@ import type { CrashDump } from "../../trace/dump.ts";
 import { type DumpFile, listDumps, readDump } from "../../trace/dump-files.ts";
 import { toPerfetto } from "../../trace/perfetto.ts";
 import { renderDump } from "../../trace/render.ts";
-import type { CommandCall, CommandDefinition } from "../command.ts";
+import { type CommandCall, type CommandDefinition, textOption } from "../command.ts";
 import { declareMachineOptions, findState } from "../control/find-daemon.ts";
 import { textTable } from "../text-table.ts";
 
@@ -30,14 +30,14 @@ const command: CommandDefinition = {
     if (dump === undefined) return listAll(call);
     const file = await findDump(call, dump);
     const contents = await readDump(file);
-    const target = call.options["perfetto"];
+    const target = textOption(call.options, "perfetto");
     if (target === undefined) {
       const last = call.options["last"] as number | undefined;
       call.output.result({ file, ...contents }, () => renderDump(contents, last === undefined ? {} : { last }));
       return;
     }
-    const events = await writePerfetto(contents, String(target));
-    call.output.result({ file, perfetto: String(target), events }, () => `wrote ${String(target)}: ${events} events; open it at https://ui.perfetto.dev`);
+    const events = await writePerfetto(contents, target);
+    call.output.result({ file, perfetto: target, events }, () => `wrote ${target}: ${events} events; open it at https://ui.perfetto.dev`);
   },
 };
 

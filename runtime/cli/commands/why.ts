@@ -2,7 +2,7 @@
 import { type Explanation, explain, explanationText } from "../../io-manager/why.ts";
 import { judge } from "../../io-manager/match.ts";
 import { loadMachineFile } from "../bring-up.ts";
-import type { CommandDefinition } from "../command.ts";
+import { type CommandDefinition, textOption } from "../command.ts";
 import { askDaemon, declareMachineOptions } from "../control/find-daemon.ts";
 import { exitCodes } from "../exit-codes.ts";
 
@@ -16,9 +16,9 @@ const command: CommandDefinition = {
   },
   async run({ args, options, output }) {
     const driver = args[0]!;
-    const file = options["file"];
+    const file = textOption(options, "file");
     const explanation = file === undefined
-      ? ((await askDaemon(options, { do: "why", driver })) as Explanation) : await explainFile(driver, String(file));
+      ? ((await askDaemon(options, { do: "why", driver })) as Explanation) : await explainFile(driver, file);
     output.result(explanation, () => explanationText(explanation));
     return explanation.problems.length > 0 ? exitCodes.badInput.code : exitCodes.ok.code;
   },

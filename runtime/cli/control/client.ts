@@ -109,7 +109,7 @@ export class ControlClient {
 function parseReply(line: Uint8Array): ControlReply | undefined {
   try {
     const parsed = replySchema.safeParse(JSON.parse(Buffer.from(line).toString("utf8")));
-    return parsed.success ? (parsed.data as ControlReply) : undefined;
+    return parsed.success ? parsed.data : undefined;
   } catch {
     return undefined;
   }

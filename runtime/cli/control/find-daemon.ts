@@ -5,7 +5,7 @@ import type { Command } from "commander";
 import { AirlockError, isAirlockError } from "../../api/errors.ts";
 import { name as nameSchema } from "../../machine/values.ts";
 import { advice } from "../../machine/suggest.ts";
-import type { CommandCall } from "../command.ts";
+import { type CommandCall, textOption } from "../command.ts";
 import { type StateDirectory, stateDirectory } from "../state-directory.ts";
 import { ControlClient, type RequestOptions } from "./client.ts";
 import type { Wish } from "./protocol.ts";
@@ -41,8 +41,8 @@ async function openChosen(options: CommandCall["options"], { socket }: StateDire
   try {
     return await ControlClient.connect(socket);
   } catch (error) {
-    if (!isAirlockError(error, "NotFound") || options["machine"] === undefined) throw error;
-    const machine = String(options["machine"]);
+    const machine = textOption(options, "machine");
+    if (!isAirlockError(error, "NotFound") || machine === undefined) throw error;
     const open = await openAll();
     for (const { client } of open) client.close();
     throw new AirlockError("NotFound", `machine "${machine}" is not running; ${advice(machine, open.map(({ name }) => name), "running machine")}`, { machine }, { cause: error });
@@ -51,12 +51,13 @@ async function openChosen(options: CommandCall["options"], { socket }: StateDire
 
 /** The state directory the options name, or undefined. @throws AirlockError InvalidArgument */
 function chosenState(options: CommandCall["options"]): StateDirectory | undefined {
-  const { machine, state } = options;
+  const machine = textOption(options, "machine");
+  const state = textOption(options, "state");
   if (machine !== undefined && state !== undefined) throw new AirlockError("InvalidArgument", "give --machine or --state, not both");
-  if (state !== undefined) return stateDirectory("machine", String(state));
+  if (state !== undefined) return stateDirectory("machine", state);
   if (machine === undefined) return undefined;
   const parsed = nameSchema.safeParse(machine);
-  if (!parsed.success) throw new AirlockError("InvalidArgument", `--machine "${String(machine)}" ${parsed.error.issues[0]?.message ?? "is not a name"}`);
+  if (!parsed.success) throw new AirlockError("InvalidArgument", `--machine "${machine}" ${parsed.error.issues[0]?.message ?? "is not a name"}`);
   return stateDirectory(parsed.data);
 }
 

@@ -8,6 +8,12 @@ import type { IrqLimits } from "./platform.ts";
 /** Deliveries are counted over this window to tell a storm from a burst. */
 const stormWindowMicros = 100_000;
 
+/**
+ * A line that never goes low between deliveries is a storm however slowly the driver acks without clearing the cause: it
+ * gets this share of a second's deliveries. A driver that is behind on a busy line sees it go low every few of them.
+ */
+const stuckShare = 1 / 40;
+
 export interface IrqReceiver {
   /** The line was delivered to this receiver; it owes an ack. */
   raise(): void;
@@ -22,6 +28,8 @@ export class IrqLine {
   readonly #clock: Clock;
   readonly #sources = new Set<string>();
   readonly #bindings = new Set<IrqBinding>();
+  /** How often the line went from low to high. */
+  #rises = 0;
 
   constructor(number: number, clock: Clock) {
     this.number = number;
@@ -34,6 +42,7 @@ export class IrqLine {
 
   /** Drives the line from one source; the line is asserted while any source is. */
   setLevel(source: string, asserted: boolean): void {
+    if (asserted && !this.asserted) this.#rises++;
     if (asserted) this.#sources.add(source);
     else this.#sources.delete(source);
     this.#evaluate();
@@ -49,7 +58,7 @@ export class IrqLine {
   #evaluate(): void {
     if (!this.asserted) return;
     for (const binding of this.#bindings) if (binding.owesAck) return;
-    for (const binding of [...this.#bindings]) binding.deliver();
+    for (const binding of [...this.#bindings]) binding.deliver(this.#rises);
   }
 }
 
@@ -67,6 +76,8 @@ export class IrqBinding {
   #cancelAckTimer: () => void = () => undefined;
   #windowStartMicros = -Infinity;
   #deliveries = 0;
+  #lastRise = -1;
+  #stuck = 0;
 
   constructor(clock: Clock, receiver: IrqReceiver, limits: IrqLimits, changed: () => void, remove: (self: IrqBinding) => void) {
     this.#clock = clock;
@@ -109,12 +120,13 @@ export class IrqBinding {
     this.#changed();
   }
 
-  /** Called by the line when it is asserted and nobody owes an ack. */
-  deliver(): void {
+  /** Called by the line when it is asserted and nobody owes an ack; `rises` tells one assertion from the next. */
+  deliver(rises: number): void {
     if (!this.#attached || this.#masked || this.#cutOff || this.#owesAck) return;
-    if (this.#isStorm()) {
+    if (this.#isStorm(rises)) {
       this.#cutOff = true;
-      this.#receiver.storm(Math.round((this.#deliveries * 1e6) / stormWindowMicros));
+      const elapsedMicros = Math.max(1, this.#clock.nowMicros() - this.#windowStartMicros);
+      this.#receiver.storm(Math.round((this.#deliveries * 1e6) / elapsedMicros));
       return;
     }
     this.#owesAck = true;
@@ -122,14 +134,16 @@ export class IrqBinding {
     this.#receiver.raise();
   }
 
-  #isStorm(): boolean {
+  #isStorm(rises: number): boolean {
     const now = this.#clock.nowMicros();
     if (now - this.#windowStartMicros >= stormWindowMicros) {
       this.#windowStartMicros = now;
       this.#deliveries = 0;
     }
     this.#deliveries++;
-    return this.#deliveries > (this.#limits.stormPerSecond * stormWindowMicros) / 1e6;
+    this.#stuck = rises === this.#lastRise ? this.#stuck + 1 : 0;
+    this.#lastRise = rises;
+    return this.#stuck > this.#limits.stormPerSecond * stuckShare || this.#deliveries > (this.#limits.stormPerSecond * stormWindowMicros) / 1e6;
   }
 
   #expire(): void {

@@ -4,7 +4,7 @@ import type { DeviceDescription } from "./device.ts";
 
 /** Limits on a driver's interrupt lines. */
 export interface IrqLimits {
-  /** More deliveries per second than this, over 100 ms, is a storm: the line is cut off and reported. */
+  /** More deliveries per second than this, over 100 ms, is a storm: the line is cut off and reported. So is one that never goes low. */
   readonly stormPerSecond: number;
   /** A delivered interrupt that is not acked within this time is reported and force-acked. */
   readonly ackMs: number;

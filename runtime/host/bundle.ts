@@ -1,10 +1,10 @@
 /** Bundles a driver package into one script, and refuses whatever is not the driver's own or Airlock's public API. */
-import { existsSync, readdirSync, realpathSync, statSync } from "node:fs";
+import { existsSync, realpathSync, statSync } from "node:fs";
 import path from "node:path";
-import { fileURLToPath } from "node:url";
-import { type BuildFailure, type BuildResult, type Message, type OnResolveArgs, type OnResolveResult, type Plugin, type PluginBuild, build } from "esbuild";
-import { AirlockError } from "../api/errors.ts";
+import { type BuildFailure, type BuildOptions, type BuildResult, type Message, build, stop } from "esbuild";
+import { AirlockError, errorText } from "../api/errors.ts";
 import type { DriverBundle } from "./driver-host.ts";
+import { entryName, guestSpecifier, isInside, ownPrefix, packageFiles } from "./package-files.ts";
 
 /** A bundle is parsed by every sandbox that loads it: 4 MiB takes one about a second, and drivers are far smaller. */
 export const maxBundleBytes = 4 * 1024 * 1024;
@@ -12,10 +12,6 @@ export const maxBundleBytes = 4 * 1024 * 1024;
 const maxErrors = 5;
 /** Sources in a map that are Airlock's own begin with this; see source-position.ts. */
 export const runtimeSourcePrefix = "airlock/";
-
-const entryName = "airlock-entry.js";
-const guestSpecifier = "airlock:guest";
-const advice = 'drivers import only "airlock/driver", "airlock/driver/<class>" and their own files';
 
 /** One import of a driver package that drivers may not make, or code that does not parse. Lines and columns count from 1. */
 export interface BundleProblem {
@@ -69,7 +65,7 @@ async function makeBundle(root: string, main: string, from: (files: readonly str
   const name = `${path.basename(root)}/bundle.js`;
   const result = await runBuild(root, main);
   if (Array.isArray(result)) throw invalid(path.basename(root), result);
-  from(Object.keys(result.metafile.inputs).filter((file) => !file.endsWith(entryName)).map((file) => path.resolve(root, file)));
+  from(Object.keys(result.metafile.inputs).filter((file) => file !== entryName).map((file) => path.resolve(root, withoutNamespace(file))));
   const files = result.outputFiles;
   const code = files.find((file) => file.path.endsWith(".js"));
   const map = files.find((file) => file.path.endsWith(".map"));
@@ -89,75 +85,45 @@ export async function checkImports(packageDir: string, main: string): Promise<re
 type Built = BuildResult<{ write: false; metafile: true }>;
 
 async function runBuild(root: string, main: string): Promise<Built | BundleProblem[]> {
-  const entry = `./${main}`;
   if (!isInside(root, path.resolve(root, main)) || !existsSync(path.resolve(root, main))) {
     return [{ file: "driver.json", line: 1, column: 1, message: `main "${main}" is not a file of this package` }];
   }
+  const built = building.then(() => buildAlone(root, buildOptions(root, `./${main}`)));
+  building = built.catch(() => undefined);
+  return built;
+}
+
+/** One build at a time: what brings the bundler's process down is then the package that is being bundled. */
+let building: Promise<unknown> = Promise.resolve();
+
+async function buildAlone(root: string, options: BuildOptions & { write: false; metafile: true }): Promise<Built | BundleProblem[]> {
   try {
-    return await build({
-      stdin: {
-        contents: `import driver from ${JSON.stringify(entry)};\nimport { serve } from "${guestSpecifier}";\nexport default (bridge) => serve(driver, bridge);\n`,
-        resolveDir: root, sourcefile: entryName, loader: "js",
-      },
-      absWorkingDir: root, outfile: path.join(root, "bundle.js"), write: false, metafile: true, bundle: true, logLevel: "silent",
-      // The wrapping function keeps the bundle's names out of the global scope; its value is the script's.
-      format: "iife", globalName: "airlockDriver", banner: { js: "(() => {" }, footer: { js: "return airlockDriver.default;\n})();" },
-      target: "es2022", platform: "neutral", charset: "utf8", sourcemap: "external", sourcesContent: true,
-      // A package's own tsconfig could reach outside of it.
-      tsconfigRaw: {},
-      plugins: [importRules(root)],
-    });
+    return await build(options);
   } catch (error) {
     const errors = (error as Partial<BuildFailure>).errors;
-    if (errors === undefined) throw error;
-    return errors.map((each) => problem(root, each));
+    if (errors !== undefined) return errors.map((each) => problem(root, each));
+    // Its process has ended, as it does when code nests too deeply for it; the next build starts a new one.
+    await stop();
+    return [{ file: "driver.json", line: 1, column: 1, message: `the bundler cannot read this package's code: ${errorText(error)}; look for code that nests very deeply` }];
   }
 }
 
-/** The rule about imports, as the bundler's resolver: there is no other way for a file to get into a bundle. */
-function importRules(root: string): Plugin {
-  const runtime = runtimeDir();
+function buildOptions(root: string, entry: string): BuildOptions & { write: false; metafile: true } {
   return {
-    name: "airlock-imports",
-    setup(bundler) {
-      bundler.onResolve({ filter: /.*/ }, async (args) => {
-        if (args.pluginData === nested || args.kind === "entry-point") return undefined;
-        if (isInside(runtime, args.importer)) return undefined;
-        if (args.path === guestSpecifier && path.basename(args.importer) === entryName) return { path: moduleFile(runtime, "api/guest") };
-        if (args.path === "airlock/driver") return { path: moduleFile(runtime, "api/driver") };
-        const className = /^airlock\/driver\/([a-z0-9-]+)$/.exec(args.path)?.[1];
-        if (className !== undefined) return classContract(runtime, className);
-        return ownFile(bundler, root, args);
-      });
+    stdin: {
+      contents: `import driver from ${JSON.stringify(entry)};\nimport { serve } from "${guestSpecifier}";\nexport default (bridge) => serve(driver, bridge);\n`,
+      sourcefile: entryName, loader: "js",
     },
+    absWorkingDir: root, outfile: path.join(root, "bundle.js"), write: false, metafile: true, bundle: true, logLevel: "silent",
+    // The wrapping function keeps the bundle's names out of the global scope; its value is the script's.
+    format: "iife", globalName: "airlockDriver", banner: { js: "(() => {" }, footer: { js: "return airlockDriver.default;\n})();" },
+    target: "es2022", platform: "neutral", charset: "utf8", sourcemap: "external", sourcesContent: true,
+    // A package's own tsconfig could reach outside of it.
+    tsconfigRaw: {},
+    // There is no module to tell about in a bundle, and nothing that a driver may import later.
+    logOverride: { "empty-import-meta": "error", "unsupported-dynamic-import": "error", "unsupported-require-call": "error" },
+    plugins: [packageFiles(root, maxBundleBytes)],
   };
-}
-
-/** Marks the resolver's own look-ups. */
-const nested = Symbol("airlock-nested");
-
-function classContract(runtime: string, className: string): OnResolveResult {
-  const file = path.join(runtime, "classes", className, `contract${extension(runtime)}`);
-  if (existsSync(file)) return { path: file };
-  const folder = path.join(runtime, "classes");
-  const known = existsSync(folder) ? readdirSync(folder).filter((name) => existsSync(path.join(folder, name, `contract${extension(runtime)}`))) : [];
-  return refuse(`there is no class "${className}"; classes: ${known.join(", ") || "none"}`);
-}
-
-/** A relative import that stays in the package, links followed. */
-async function ownFile(bundler: PluginBuild, root: string, args: OnResolveArgs): Promise<OnResolveResult> {
-  if (!args.path.startsWith("./") && !args.path.startsWith("../")) return refuse(`import of "${args.path}" is not allowed: ${advice}`);
-  if (!isInside(root, path.resolve(args.resolveDir, args.path))) return refuse(`import of "${args.path}" leaves the package: ${advice}`);
-  const found = await bundler.resolve(args.path, { kind: args.kind, importer: args.importer, resolveDir: args.resolveDir, pluginData: nested });
-  if (found.errors.length > 0) return refuse(`"${args.path}" does not exist`);
-  const file = realpathSync(found.path);
-  if (!isInside(root, file)) return refuse(`import of "${args.path}" leads out of the package through a link: ${advice}`);
-  if (statSync(file).size > maxBundleBytes) return refuse(`"${args.path}" is larger than ${maxBundleBytes} bytes`);
-  return { path: file };
-}
-
-function refuse(text: string): OnResolveResult {
-  return { errors: [{ text }] };
 }
 
 function packageRoot(packageDir: string): string {
@@ -168,26 +134,8 @@ function packageRoot(packageDir: string): string {
   }
 }
 
-/** The folder `runtime` this module is in, source or built. */
-function runtimeDir(): string {
-  return path.dirname(path.dirname(fileURLToPath(import.meta.url)));
-}
-
-function moduleFile(runtime: string, module: string): string {
-  return path.join(runtime, `${module}${extension(runtime)}`);
-}
-
-function extension(runtime: string): ".js" | ".ts" {
-  return path.basename(path.dirname(runtime)) === "dist" ? ".js" : ".ts";
-}
-
-function isInside(folder: string, file: string): boolean {
-  const relative = path.relative(folder, file);
-  return relative !== "" && !path.isAbsolute(relative) && relative.split(path.sep)[0] !== "..";
-}
-
 function problem(root: string, { text, location }: Message): BundleProblem {
-  const file = location === null || location.file === entryName ? "driver.json" : location.file;
+  const file = location === null || location.file === entryName ? "driver.json" : withoutNamespace(location.file);
   const relative = path.isAbsolute(file) ? path.relative(root, file) : file;
   return { file: relative, line: location?.line ?? 1, column: (location?.column ?? 0) + 1, message: text };
 }
@@ -199,11 +147,19 @@ function invalid(packageName: string, problems: readonly BundleProblem[]): Airlo
   return new AirlockError("BundleInvalid", `${shown.join("; ")}${more}`, { package: packageName, file, line, column });
 }
 
+/** The bundler shows a file as "package:/path". */
+function withoutNamespace(file: string): string {
+  return file.startsWith(ownPrefix) ? file.slice(ownPrefix.length) : file;
+}
+
 /** Renames the sources that are not the package's: a report must not show where Airlock is installed. */
 function cleanMap(json: string, root: string): string {
   const map = JSON.parse(json) as { sources: string[]; sourcesContent?: (string | null)[] };
   map.sources.forEach((source, index) => {
-    if (source !== entryName && isInside(root, path.resolve(root, source))) return;
+    if (source.startsWith(ownPrefix)) {
+      map.sources[index] = path.relative(root, withoutNamespace(source));
+      return;
+    }
     const below = source.split("/runtime/").at(-1) ?? source;
     map.sources[index] = `${runtimeSourcePrefix}${below}`;
     if (map.sourcesContent !== undefined) map.sourcesContent[index] = null;

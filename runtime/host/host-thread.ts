@@ -1,5 +1,5 @@
 /** The entry of a driver host's thread: loads a bundle, waits as a warm spare, then serves one generation of a driver. */
-import type { MessagePort } from "node:worker_threads";
+import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import { realClock } from "../api/clock.ts";
 import { errorText } from "../api/errors.ts";
 import { ChannelWord, wakeHost } from "../bus/channel.ts";
@@ -104,21 +104,29 @@ async function serve(task: HostTask, start: StartMessage, loaded: LoadedSandbox,
 
 /** Control messages as a queue that can be waited for. */
 class Inbox {
+  readonly #control: MessagePort;
   readonly #queue: ToHost[] = [];
   /** Called at every message. */
   wake: () => void = () => undefined;
   stopped = false;
 
   constructor(control: MessagePort) {
+    this.#control = control;
     control.on("message", (message: ToHost) => {
-      if (message.type === "stop") this.stopped = true;
-      this.#queue.push(message);
+      this.#received(message);
       this.wake();
     });
   }
 
+  /** What has come, also what the event loop has not delivered yet: it was sent before the records in the ring. */
   take(): ToHost[] {
+    for (let item = receiveMessageOnPort(this.#control); item !== undefined; item = receiveMessageOnPort(this.#control)) this.#received(item.message as ToHost);
     return this.#queue.splice(0);
+  }
+
+  #received(message: ToHost): void {
+    if (message.type === "stop") this.stopped = true;
+    this.#queue.push(message);
   }
 
   /** The first message; only before `take` is used. */

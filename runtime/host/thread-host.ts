@@ -180,7 +180,7 @@ export class ThreadHost implements DriverHost {
 
   #hung(afterMs: number): void {
     this.#abort.abort();
-    this.#refuse({ kind: "hang", message: `did not come back from a turn for ${afterMs} ms (limit ${this.#spec.limits.hangMs} ms)` });
+    this.#refuse({ kind: "hang", message: `did not come back from a turn after ${afterMs} ms` });
   }
 
   #exited(reason: string, code?: string): void {

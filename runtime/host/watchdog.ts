@@ -80,7 +80,7 @@ export class Watchdog {
       entry.elapsedMs += elapsedMs;
       if (!isHung(entry)) continue;
       this.#entries.delete(entry);
-      entry.watched.hung(Math.round(entry.elapsedMs));
+      entry.watched.hung(Math.max(Math.round(entry.elapsedMs), entry.watched.hangMs()));
     }
     if (this.#entries.size > 0) this.#arm();
     else this.#cancel = undefined;

@@ -36,10 +36,11 @@ function send(bytes: string | Uint8Array, enough: (heard: string) => boolean = (
   });
 }
 
-async function serves(): Promise<void> {
-  const client = await ControlClient.connect(daemon.socket);
-  expect(await client.request({ do: "ps" })).toMatchObject({ machine: "lab", pid: daemon.pid });
-  client.close();
+/** The machine's name, from the daemon that was started at first. */
+async function serves(): Promise<string> {
+  const { machine, pid } = (await daemonRequest({ do: "ps" })) as { machine: string; pid: number };
+  expect(pid).toBe(daemon.pid);
+  return machine;
 }
 
 const oneLine = (heard: string): boolean => heard.includes("\n");
@@ -64,20 +65,20 @@ describe("what is no request is answered with an error", () => {
     const reply = JSON.parse(heard) as { error: { code: string; message: string } };
     expect(["InvalidArgument", "NotFound"]).toContain(reply.error.code);
     expect(reply.error.message).not.toMatch(/\bat .*\.js:\d/);
-    await serves();
+    expect(await serves()).toBe("lab");
   });
 
   test("a line without end is refused at its limit and the connection is closed", async () => {
     const { heard, closed } = await send("x".repeat(requestMostBytes * 64));
     expect(heard).toContain(`at most ${requestMostBytes} bytes`);
     expect(closed).toBe(true);
-    await serves();
+    expect(await serves()).toBe("lab");
   });
 
   test("requests without end, and none of them read: the connection is closed", async () => {
     const { closed } = await send('{"id":1,"do":"ps"}\n'.repeat(20_000), () => false);
     expect(closed).toBe(true);
-    await serves();
+    expect(await serves()).toBe("lab");
   });
 
   test("lines that are no requests, without end", async () => {
@@ -89,7 +90,7 @@ describe("what is no request is answered with an error", () => {
       await new Promise((resolve) => { setTimeout(resolve, 10); });
     }
     expect(closed).toBe(true);
-    await serves();
+    expect(await serves()).toBe("lab");
   });
 
   test("random bytes and random JSON never crash it", async () => {
@@ -102,7 +103,7 @@ describe("what is no request is answered with an error", () => {
     await fc.assert(fc.asyncProperty(fc.array(line, { minLength: 1, maxLength: 6 }), async (lines) => {
       await send(Buffer.concat(lines), oneLine);
     }), { numRuns: 150 });
-    await serves();
+    expect(await serves()).toBe("lab");
   });
 });
 
@@ -113,7 +114,7 @@ describe("what is never finished", () => {
       if (index % 2 === 0) socket.write('{"id":1,"do":"p');
       return socket;
     });
-    await serves();
+    expect(await serves()).toBe("lab");
     for (const socket of silent) socket.destroy();
   });
 
@@ -125,7 +126,7 @@ describe("what is never finished", () => {
     client?.close();
     for (const socket of many) socket.destroy();
     await new Promise((resolve) => { setTimeout(resolve, 300); });
-    await serves();
+    expect(await serves()).toBe("lab");
   });
 
   test("connections cut in the middle of their answers", async () => {
@@ -135,7 +136,7 @@ describe("what is never finished", () => {
       await new Promise((resolve) => { setTimeout(resolve, attempt % 5); });
       socket.destroy();
     }
-    await serves();
+    expect(await serves()).toBe("lab");
   });
 
   test("a follower that does not read is dropped or costs little, and the others are served", async () => {
@@ -146,7 +147,7 @@ describe("what is never finished", () => {
       return socket;
     });
     for (let restart = 0; restart < 40; restart++) await daemonRequest({ do: "restart", driver: "clock" });
-    await serves();
+    expect(await serves()).toBe("lab");
     expect(daemon.residentBytes() - before).toBeLessThan(256 * 2 ** 20);
     for (const socket of idle) socket.destroy();
   });

@@ -14,7 +14,7 @@ beforeAll(async () => { daemon = await Daemon.start(); });
 afterAll(() => daemon[Symbol.asyncDispose]());
 
 async function ps(driver: string): Promise<DriverReport> {
-  const report = ((await daemon.command("ps", "--json")).json() as MachineReport);
+  const report = (await daemon.command("ps", "--json")).json() as MachineReport;
   return report.drivers.find((one) => one.driver === driver)!;
 }
 
@@ -25,13 +25,13 @@ describe("a running machine", () => {
     expect(table.code).toBe(0);
     expect(table.stdout).toMatch(/^clock +rtc +quickjs +rtc +running +\d+ +\d+ +\d+ /m);
     expect(table.stdout).toMatch(/^console +serial +quickjs +com1 /m);
-    const report = ((await daemon.command("ps", "--json")).json() as MachineReport);
+    const report = (await daemon.command("ps", "--json")).json() as MachineReport;
     expect(report).toMatchObject({ machine: "lab", platform: "sim", pid: daemon.pid });
     expect(report.drivers.map(({ driver }) => driver)).toEqual(["clock", "console"]);
   });
 
   test("why shows grants and the ledger; --file needs no machine", async () => {
-    const running = ((await daemon.command("why", "clock", "--json")).json() as { holds: { capability: string }[] });
+    const running = (await daemon.command("why", "clock", "--json")).json() as { holds: { capability: string }[] };
     expect(running.holds.map(({ capability }) => capability).sort()).toEqual(["cmos", "tick"]);
     const file = await airlock(["why", "clock", "--file", labFile]);
     expect(file.code).toBe(0);
@@ -41,10 +41,10 @@ describe("a running machine", () => {
 
   test("kill makes the driver fail, tells how it was detected, and it comes back as the next generation", async () => {
     const before = BigInt((await ps("clock")).generation);
-    const killed = ((await daemon.command("kill", "clock", "--json")).json() as KillResult);
+    const killed = (await daemon.command("kill", "clock", "--json")).json() as KillResult;
     expect(killed).toMatchObject({ detected: true, kind: "killed", status: { state: "running" } });
     expect(BigInt(killed.status.generation)).toBe(before + 1n);
-    const hung = ((await daemon.command("kill", "console", "--how", "hang", "--json")).json() as KillResult);
+    const hung = (await daemon.command("kill", "console", "--how", "hang", "--json")).json() as KillResult;
     expect(["turn-limit", "hang"]).toContain(hung.kind);
     expect(hung.status.recoveryP50Ms).toBeGreaterThan(0);
     expect(daemon.log.find((entry) => entry.driver === "console" && entry.failure?.kind === hung.kind)).toBeDefined();
@@ -78,7 +78,7 @@ describe("a running machine", () => {
     expect((await daemon.command("ps")).stdout).toContain("console is held: cable replaced");
     expect((await daemon.command("release", "console", "--json")).json()).toMatchObject({ released: true, status: { state: "running" } });
     const before = BigInt((await ps("console")).generation);
-    const restarted = ((await daemon.command("restart", "console", "--json")).json() as DriverReport);
+    const restarted = (await daemon.command("restart", "console", "--json")).json() as DriverReport;
     expect(restarted.state).toBe("running");
     expect(BigInt(restarted.generation)).toBe(before + 1n);
     expect((await daemon.command("release", "console")).stdout).toContain("was not held");
@@ -166,7 +166,7 @@ describe("the end", () => {
     const second = airlock(["run", labFile, "--state", first.state]);
     let report = await airlock(["ps", "--json", "--state", first.state]);
     for (let tries = 0; report.code !== 0 && tries < 100; tries++) report = await airlock(["ps", "--json", "--state", first.state]);
-    const { pid, drivers } = (report.json() as MachineReport);
+    const { pid, drivers } = report.json() as MachineReport;
     expect(pid).not.toBe(first.pid);
     // No generation is ever used again, also after a crash.
     expect(BigInt(drivers[0]!.generation)).toBeGreaterThan(1n);
@@ -249,7 +249,7 @@ describe.skipIf(!(await qemuAvailable()))("on QEMU", () => {
     await using one = await Daemon.start(labQemuFile);
     const children = one.children();
     expect(children.length).toBeGreaterThan(0);
-    expect(((await one.command("kill", "clock", "--json")).json() as KillResult)).toMatchObject({ detected: true, status: { state: "running" } });
+    expect((await one.command("kill", "clock", "--json")).json()).toMatchObject({ detected: true, status: { state: "running" } });
     expect((await one.stop()).code).toBe(0);
     expect(children.filter(isAlive)).toEqual([]);
     expect(readdirSync(one.temporary)).toEqual([]);

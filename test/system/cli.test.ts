@@ -34,7 +34,7 @@ describe("help", () => {
   });
 
   test("schema is JSON Schema with this installation's exports", async () => {
-    const schema = ((await airlock(["schema", "machine"])).json() as { properties: { exports: object } });
+    const schema = (await airlock(["schema", "machine"])).json() as { properties: { exports: object } };
     expect(JSON.stringify(schema.properties.exports)).toContain('"unix"');
     expect((await airlock(["schema", "manifest", "--json"])).json()).toHaveProperty("properties.contractVersion");
   });
@@ -65,7 +65,7 @@ describe("bad machine files", () => {
     expect(result.stdout).toBe("");
     expect(result.stderr).toMatch(expected);
     for (const line of result.stderr.trim().split("\n")) expect(line).toMatch(/^\S+:\d+:\d+: /);
-    const json = ((await airlock(["run", file, "--state", state, "--json"])).json() as { error: { code: string; fields: { file: string } } });
+    const json = (await airlock(["run", file, "--state", state, "--json"])).json() as { error: { code: string; fields: { file: string } } };
     expect(json.error).toMatchObject({ code: "MachineFileInvalid", fields: { file } });
   });
 
@@ -113,7 +113,7 @@ describe("check", () => {
     expect(stderr).toMatch(/driver\.json:\d+:\d+: asks for 16-bit accesses to window "cmos"/);
     await writeFile(manifest, edited.replace('"class": "rtc"', '"class": "rct"'));
     await writeFile(path.join(copy, "registers.ts"), 'import "../outside.ts";\nimport "lodash";\n');
-    const json = ((await airlock(["check", copy, "--json"])).json() as { ok: boolean; problems: { file: string; line: number; text: string }[] });
+    const json = (await airlock(["check", copy, "--json"])).json() as { ok: boolean; problems: { file: string; line: number; text: string }[] };
     expect(json.ok).toBe(false);
     expect(json.problems.map(({ text }) => text)).toEqual(expect.arrayContaining([
       'there is no class "rct"; did you mean "rtc"?',

@@ -7,7 +7,7 @@ import type { RtcClient } from "./client.ts";
  * The device shows whole seconds, the shadow's log may be one behind, and simulated time may lag on a busy machine.
  * A clock that is set wrong, or stands still, is further off than this before long.
  */
-const toleranceMs = 2_500;
+const toleranceMs = 5_000;
 
 /** Ticks keep the interrupt line busy, so that there is always an interrupt to fail in. */
 const tickHz = 64;

@@ -1,5 +1,5 @@
 /** Takes the control socket's path for one daemon: private from its first moment, a dead daemon's replaced, a live one's left. */
-import { chmodSync, linkSync, lstatSync, renameSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, linkSync, lstatSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import type net from "node:net";
 import path from "node:path";
 import { AirlockError, errorText } from "../../api/errors.ts";
@@ -8,8 +8,12 @@ import { checkSocketPath } from "./protocol.ts";
 
 /** A daemon that is alive tells its pid within this time; one that does not is alive nevertheless. */
 const helloMs = 2_000;
-/** Two daemons that find the same stale socket at the same moment need a second look. */
-const attempts = 3;
+/** Daemons that find the same stale socket at the same moment take turns; a turn lasts some milliseconds. */
+const attempts = 50;
+const attemptMs = 20;
+
+/** Makes the names this process listens at first its own. */
+let claims = 0;
 
 export interface ClaimedSocket {
   /** Removes the socket if it is still ours; idempotent. */
@@ -23,12 +27,13 @@ export interface ClaimedSocket {
  */
 export async function claimSocket(server: net.Server, socket: string): Promise<ClaimedSocket> {
   const directory = path.dirname(socket);
-  const own = path.join(directory, `s${process.pid}`);
+  const own = path.join(directory, `s${process.pid}-${++claims}`);
   checkSocketPath(socket);
   checkSocketPath(own);
   makePrivate(directory);
   rmSync(own, { force: true });
   await listen(server, own);
+  const { ino, dev } = lstatSync(own);
   try {
     await link(own, socket);
   } catch (error) {
@@ -37,7 +42,6 @@ export async function claimSocket(server: net.Server, socket: string): Promise<C
   } finally {
     rmSync(own, { force: true });
   }
-  const { ino, dev } = lstatSync(socket);
   return {
     remove: () => {
       const there = lstatSync(socket, { throwIfNoEntry: false });
@@ -47,29 +51,59 @@ export async function claimSocket(server: net.Server, socket: string): Promise<C
 }
 
 async function link(own: string, socket: string): Promise<void> {
+  const lock = `${socket}.lock`;
   for (let attempt = 0; attempt < attempts; attempt++) {
-    try {
-      linkSync(own, socket);
-      return;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw unusable(socket, error);
-    }
-    if (!lstatSync(socket, { throwIfNoEntry: false })?.isSocket()) {
+    if (tryLink(own, socket)) return;
+    const there = lstatSync(socket, { throwIfNoEntry: false });
+    if (there !== undefined && !there.isSocket()) {
       throw new AirlockError("AddressInUse", `${socket} is a file that is no socket; remove it, or choose another directory with --state`, { path: socket });
     }
     await mustBeStale(socket);
-    // Moved away before it is looked at again: meanwhile another daemon may have taken the path.
-    const aside = `${own}.stale`;
-    renameSync(socket, aside);
-    try {
-      await mustBeStale(aside);
-      rmSync(aside, { force: true });
-    } catch (error) {
-      renameSync(aside, socket);
-      throw error;
+    if (tryLock(lock)) {
+      try {
+        // Whoever had the lock before may have taken the path meanwhile.
+        await mustBeStale(socket);
+        rmSync(socket, { force: true });
+        if (tryLink(own, socket)) return;
+      } finally {
+        rmSync(lock, { force: true });
+      }
     }
+    await new Promise((resolve) => { setTimeout(resolve, attemptMs); });
   }
-  throw new AirlockError("AddressInUse", `${socket} is being taken by other daemons; choose another directory with --state`, { path: socket });
+  throw new AirlockError("AddressInUse", `${socket} is being taken by other daemons; remove ${lock} if there are none, or choose another directory with --state`, { path: socket });
+}
+
+/** False when there is something at the path. */
+function tryLink(own: string, socket: string): boolean {
+  try {
+    linkSync(own, socket);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw unusable(socket, error);
+  }
+}
+
+/** Only who holds this file may remove a stale socket; a process that ended with it holds it no more. */
+function tryLock(lock: string): boolean {
+  try {
+    writeFileSync(lock, `${process.pid}\n`, { flag: "wx", mode: 0o600 });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw unusable(lock, error);
+  }
+  if (existsSync(lock) && !holderLives(lock)) rmSync(lock, { force: true });
+  return false;
+}
+
+function holderLives(lock: string): boolean {
+  try {
+    process.kill(Number(readFileSync(lock, "utf8")) || process.pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== "ESRCH";
+  }
 }
 
 /** @throws AirlockError AddressInUse when somebody listens there */

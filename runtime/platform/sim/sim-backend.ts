@@ -12,6 +12,9 @@ import type { RegisterSpace } from "../../bus/register-space.ts";
  */
 const maxLateMicros = 2_000;
 
+/** How much faster than real time simulated hardware runs while it makes up for such a delay. */
+const catchUpShare = 0.25;
+
 export interface SimDevice {
   readonly description: DeviceDescription;
   readonly model: ModelDefinition;
@@ -33,6 +36,8 @@ export class SimBackend implements HardwareBackend {
   readonly #lines = new Map<number, IrqLine>();
   readonly #devices = new Map<string, { description: DeviceDescription; model: Model }>();
   #lastMicros: number;
+  /** How far device time is behind. */
+  #lagMicros = 0;
 
   constructor(options: SimOptions) {
     this.#source = options.clock;
@@ -68,18 +73,21 @@ export class SimBackend implements HardwareBackend {
   advance(): void {
     if (this.#deviceClock === undefined) return;
     const now = this.#source.nowMicros();
-    const due = this.#deviceClock.nextDueMicros();
     const elapsed = now - this.#lastMicros;
     this.#lastMicros = now;
-    const limit = due === undefined ? elapsed : Math.max(0, due - this.#deviceClock.nowMicros()) + maxLateMicros;
-    this.#deviceClock.advance(Math.min(elapsed, limit));
+    const due = this.#deviceClock.nextDueMicros();
+    const limit = due === undefined ? Infinity : Math.max(0, due - this.#deviceClock.nowMicros()) + maxLateMicros;
+    const step = Math.min(elapsed + Math.min(this.#lagMicros, elapsed * catchUpShare), limit);
+    this.#lagMicros = Math.max(0, this.#lagMicros + elapsed - step);
+    this.#deviceClock.advance(step);
   }
 
   idleMicros(): number {
     const due = this.#deviceClock?.nextDueMicros();
     if (this.#deviceClock === undefined || due === undefined) return Infinity;
     const behind = this.#source.nowMicros() - this.#lastMicros;
-    return Math.max(0, due - this.#deviceClock.nowMicros() - behind);
+    const pace = this.#lagMicros > 0 ? 1 + catchUpShare : 1;
+    return Math.max(0, (due - this.#deviceClock.nowMicros()) / pace - behind);
   }
 
   statistics(device: string): Readonly<Record<string, number>> {

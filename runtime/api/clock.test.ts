@@ -1,5 +1,5 @@
 /** The virtual clock: timers fire in order, at their time, once; cancelled ones never. */
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { VirtualClock, realClock } from "./clock.ts";
 

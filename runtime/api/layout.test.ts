@@ -1,5 +1,5 @@
 /** Layouts: what is encoded decodes to the same, and no bytes at all make decoding throw. */
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, expectTypeOf, test } from "vitest";
 import { type StructValue, bool, bytes, oneOf, struct, u16, u32, u53, u8 } from "./layout.ts";
 

@@ -1,5 +1,5 @@
 /** Records: what is put is read, and no bytes at all make reading throw or run past their end. */
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { maxPayloadBytes, putRecord, readRecords, recordBytes, recordHeaderBytes } from "./records.ts";
 

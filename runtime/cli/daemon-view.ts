@@ -59,18 +59,21 @@ function followMachine(machine: Machine, recoveryTimes: RecoveryTimes, tell: Tel
     supervisor.onChange((status) => {
       const generation = String(status.generation);
       if (status.lastFailure !== undefined && status.lastFailure !== lastFailure) {
-        tell({ driver, generation: String(status.lastFailure.generation), failure: status.lastFailure.failure }, "warn", `failed: ${status.lastFailure.failure.kind}: ${status.lastFailure.failure.message}`);
+        const { failure, generation: failed } = status.lastFailure;
+        tell({ driver, generation: String(failed), failure }, "warn", `failed: ${failure.kind}: ${failure.message}`);
       }
       if (status.state !== state) {
         const isBack = status.state === "running" && status.lastFailure?.generation === status.generation - 1n;
         const recoveryMs = isBack ? recoveryTimes.last(driver) : undefined;
-        const text = `${status.state}${status.reason === undefined ? "" : `: ${status.reason}`}${recoveryMs === undefined ? "" : `, ${recoveryMs.toFixed(1)} ms after its failure`}`;
+        const why = status.reason === undefined ? "" : `: ${status.reason}`;
+        const text = `${status.state}${why}${recoveryMs === undefined ? "" : `, ${recoveryMs.toFixed(1)} ms after its failure`}`;
         tell({ driver, generation, state: status.state, ...(recoveryMs !== undefined && { recoveryMs }) }, status.state === "held" ? "error" : "info", text);
       }
       ({ state, lastFailure } = status);
     });
     supervisor.onRecovery(({ kind, generation, firstServedMicros }) => {
-      tell({ driver, generation: String(generation), kind, servedMs: Math.round(firstServedMicros ?? 0) / 1000 }, "info", "recovered: the first call since the failure was served");
+      const servedMs = Math.round(firstServedMicros ?? 0) / 1000;
+      tell({ driver, generation: String(generation), kind, servedMs }, "info", "recovered: the first call since the failure was served");
     });
   }
 }
@@ -121,6 +124,7 @@ function statusLines(report: MachineReport): string[] {
   return [
     "", machineLine(report), ...report.exports.map(({ name, type, driver, address }) => plainText(`export ${name} (${type}) of ${driver}: ${address}`)), "",
     ...liveTable(report.drivers), "",
-    failures === 0 ? "Ctrl-C stops it. Try, in another terminal: airlock kill <driver> --how hang" : `Ctrl-C stops it. ${failures} failures in ${shortDuration(report.uptimeMs)}.`,
+    failures === 0 ? "Ctrl-C stops it. Try, in another terminal: airlock kill <driver> --how hang"
+      : `Ctrl-C stops it. Failures in ${shortDuration(report.uptimeMs)}: ${failures}.`,
   ];
 }

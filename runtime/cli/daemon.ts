@@ -9,6 +9,7 @@ import { machineRequests } from "./control/requests.ts";
 import { ControlServer } from "./control/server.ts";
 import { machineReport, type ServedMachine } from "./control/status.ts";
 import type { DaemonView } from "./daemon-view.ts";
+import { exitCodes } from "./exit-codes.ts";
 import { type RunningExports, startExports } from "./exports-runner.ts";
 import { makeStateDirectory, stateDirectory } from "./state-directory.ts";
 
@@ -49,12 +50,16 @@ export async function runDaemon({ file, state: chosen, sandbox, view }: DaemonOp
     // Before the machine, so that two daemons never use one state directory.
     control = await ControlServer.listen({ socket: state.socket, handle: machineRequests(() => served), note: (text) => view.say("warn", text) });
     const startedMicros = realClock.nowMicros();
+    let isUp = false;
+    // What is half brought up has nothing to end in order: handlers of "exit" end QEMU and remove what is in the file system.
+    void stop.again.then(() => { if (!isUp) process.exit(exitCodes.negative.code); });
     const up = await bringUp({ file, state: state.path, sandbox });
+    isUp = true;
     const { machine } = up;
     // The bundler is a process of its own, and has done its work.
     await stopBundler();
     const recoveryTimes = new RecoveryTimes(machine);
-    machine.platform.watch({ lost: (reason) => stop.ask("the hardware was lost", new AirlockError("HardwareLost", `the hardware of machine "${loaded.name}" was lost: ${reason}; the machine is shut down`, { machine: loaded.name })) });
+    machine.platform.watch({ lost: (reason) => stop.ask("the hardware was lost", hardwareLost(loaded.name, reason)) });
     let exports: RunningExports | undefined;
     try {
       exports = await startExports(machine, state.path, realClock);
@@ -76,6 +81,10 @@ export async function runDaemon({ file, state: chosen, sandbox, view }: DaemonOp
     stop.dispose();
     view.end();
   }
+}
+
+function hardwareLost(machine: string, reason: string): AirlockError {
+  return new AirlockError("HardwareLost", `the hardware of machine "${machine}" was lost: ${reason}; the machine is shut down`, { machine });
 }
 
 /** Whether everything ended in order; false when it was cut short by a second signal or its deadline. */

@@ -64,7 +64,8 @@ function checkClass(machine: Machine, loaded: LoadedExport, definition: ExportDe
   const { manifest } = machine.driver(loaded.driver).assignment.package;
   if (manifest.class === definition.class) return;
   const { line, column } = machine.loaded.source.locate(["exports", loaded.name, "driver"]);
-  const what = `export "${loaded.name}" of type ${loaded.type} takes a driver of class ${definition.class}, but "${loaded.driver}" is of class ${manifest.class}; name another driver`;
+  const takes = `export "${loaded.name}" of type ${loaded.type} takes a driver of class ${definition.class}`;
+  const what = `${takes}, but "${loaded.driver}" is of class ${manifest.class}; name another driver`;
   throw new AirlockError("MachineFileInvalid", `${machine.loaded.file}:${line}:${column}: ${what}`, { file: machine.loaded.file, line, column });
 }
 

@@ -47,8 +47,11 @@ function templateFolder(): string {
 
 async function templateFiles(template: string, name: string): Promise<ReadonlyMap<string, string>> {
   const entries = await readdir(template, { withFileTypes: true });
-  const files = await Promise.all(entries.filter((entry) => entry.isFile()).map(async ({ name: file }) => [file, await readFile(path.join(template, file), "utf8")] as const));
-  return new Map(files.map(([file, text]) => [file, file === "driver.json" ? text.replace(/("name"\s*:\s*)"[^"]*"/, `$1"${name}"`) : text]));
+  const files = entries.filter((entry) => entry.isFile()).map(async ({ name: file }): Promise<[string, string]> => {
+    const text = await readFile(path.join(template, file), "utf8");
+    return [file, file === "driver.json" ? text.replace(/("name"\s*:\s*)"[^"]*"/, `$1"${name}"`) : text];
+  });
+  return new Map(await Promise.all(files));
 }
 
 async function skeletonFiles(className: string, name: string): Promise<ReadonlyMap<string, string>> {

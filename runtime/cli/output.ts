@@ -39,15 +39,15 @@ export class CommandOutput implements Output {
  * what it is sent. Line ends stay when `lines` is set.
  */
 export function plainText(text: string, lines = false): string {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (char) => (lines && char === "\n" ? char : escaped(char)));
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (char) => (lines && char === "\n" ? char : unicodeEscape(char.codePointAt(0)!)));
 }
 
 /** One line of JSON, ASCII controls and above escaped; bigint as decimal text. */
 export function jsonText(value: unknown): string {
   const text = JSON.stringify(value, (_key, item: unknown) => (typeof item === "bigint" ? String(item) : item)) ?? "null";
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (char) => [...Array(char.length).keys()].map((i) => `\\u${char.charCodeAt(i).toString(16).padStart(4, "0")}`).join(""));
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (char) => Array.from({ length: char.length }, (_, i) => unicodeEscape(char.charCodeAt(i))).join(""));
 }
 
-function escaped(char: string): string {
-  return `\\u${char.codePointAt(0)!.toString(16).padStart(4, "0")}`;
+function unicodeEscape(code: number): string {
+  return `\\u${code.toString(16).padStart(4, "0")}`;
 }

@@ -7,7 +7,7 @@ import { bundleDriver, checkImports, runtimeSourcePrefix } from "../host/bundle.
 import { type LoadedManifest, readManifest } from "../machine/manifest.ts";
 import { type Path, type Problem, Problems } from "../machine/source.ts";
 import { advice } from "../machine/suggest.ts";
-import { classNames } from "./class-modules.ts";
+import { classNames, loadClass } from "./class-modules.ts";
 
 /** What `airlock check` found. `manifest` is absent when it has problems itself. */
 export interface PackageCheck {
@@ -27,13 +27,9 @@ export async function checkPackage(directory: string): Promise<PackageCheck> {
   return { problems: problems.list, manifest: loaded };
 }
 
-/** The contract of a class: what `classes/<class>/contract` exports under the class's name. */
+/** The contract of a class; undefined when there is no such class. */
 export async function loadContract(name: string): Promise<ClassContract | undefined> {
-  if (!classNames().includes(name)) return undefined;
-  const file = new URL(`../classes/${name}/contract${path.extname(import.meta.url)}`, import.meta.url);
-  if (!existsSync(file)) return undefined;
-  const module = (await import(file.href)) as Record<string, Partial<ClassContract> | undefined>;
-  return Object.values(module).find((value): value is ClassContract => value?.name === name && Array.isArray(value.operationList));
+  return classNames().includes(name) ? (await loadClass(name)).contract : undefined;
 }
 
 async function checkClass({ manifest, source }: LoadedManifest, problems: Problems): Promise<void> {
@@ -68,7 +64,8 @@ async function ownFiles(directory: string, map: string): Promise<OwnFile[]> {
   return Promise.all(own.map(async (source) => {
     const file = path.join(directory, source);
     const text = readFileSync(file, "utf8");
-    const { code } = await transform(text, { loader: source.endsWith("ts") ? "ts" : "js", minifyWhitespace: true, legalComments: "none", charset: "utf8", logLevel: "silent" });
+    const loader = source.endsWith("ts") ? "ts" : "js";
+    const { code } = await transform(text, { loader, minifyWhitespace: true, legalComments: "none", charset: "utf8", logLevel: "silent" });
     return { file, text, code };
   }));
 }
@@ -84,7 +81,9 @@ function checkContract({ manifest, mainFile }: LoadedManifest, files: readonly O
       if (name !== manifest.class) problems.add(file, at, `imports the contract of class "${name}", but the manifest says class "${manifest.class}"; correct one of them`);
     }
   }
-  if (imported.size === 0) problems.add(mainFile, { line: 1, column: 1 }, `imports no class contract; write import { ${manifest.class} } from "airlock/driver/${manifest.class}"`);
+  if (imported.size > 0) return;
+  const wanted = `import { ${manifest.class} } from "airlock/driver/${manifest.class}"`;
+  problems.add(mainFile, { line: 1, column: 1 }, `imports no class contract; write ${wanted}`);
 }
 
 /** Needs nobody uses: a machine file would have to grant them for nothing. */
@@ -102,7 +101,8 @@ function checkNeeds({ manifest, source }: LoadedManifest, code: string, problems
     }
     for (const width of need.widths) {
       const used = new RegExp(`\\b(?:read|write)${width}\\b`).test(code) || steps.some((step) => step.width === width);
-      if (!used && !accessesByName(code)) fail([...at, "widths"], `asks for ${width}-bit accesses to window "${name}", which the code never makes; remove that width`, "value");
+      if (used || accessesByName(code)) continue;
+      fail([...at, "widths"], `asks for ${width}-bit accesses to window "${name}", which the code never makes; remove that width`, "value");
     }
     if (accessesByName(code)) continue;
     if (need.rights !== "read" && !/\bwrite(?:8|16|32)\b/.test(code) && !steps.some((step) => step.do !== "read")) {

@@ -46,6 +46,7 @@ describe("bundleDriver", () => {
     expect(version).toBe(3);
     expect(sources).toContain("src/driver.ts");
     expect(sources.filter((source) => !source.startsWith("airlock/"))).toEqual(["src/driver.ts"]);
+    expect(sources).toContain("airlock/api/guest.ts");
     expect(sourcesContent[sources.indexOf("src/driver.ts")]).toContain("defineDriver");
     expect(map).not.toContain(root);
   });

@@ -4,7 +4,7 @@ import path from "node:path";
 import { type BuildFailure, type BuildOptions, type BuildResult, type Message, build, stop } from "esbuild";
 import { AirlockError, errorText } from "../api/errors.ts";
 import type { DriverBundle } from "./driver-host.ts";
-import { entryName, guestSpecifier, isInside, ownPrefix, packageFiles } from "./package-files.ts";
+import { entryName, guestSpecifier, isInside, ownPrefix, packageFiles, runtimeDir } from "./package-files.ts";
 
 /** A bundle is parsed by every sandbox that loads it: 4 MiB takes one about a second, and drivers are far smaller. */
 export const maxBundleBytes = 4 * 1024 * 1024;
@@ -65,7 +65,7 @@ async function makeBundle(root: string, main: string, from: (files: readonly str
   const name = `${path.basename(root)}/bundle.js`;
   const result = await runBuild(root, main);
   if (Array.isArray(result)) throw invalid(path.basename(root), result);
-  from(Object.keys(result.metafile.inputs).filter((file) => file !== entryName).map((file) => path.resolve(root, withoutNamespace(file))));
+  from(Object.keys(result.metafile.inputs).filter((file) => file !== entryName).map((file) => path.resolve(runtimeDir(), withoutNamespace(file))));
   const files = result.outputFiles;
   const code = files.find((file) => file.path.endsWith(".js"));
   const map = files.find((file) => file.path.endsWith(".map"));
@@ -114,7 +114,8 @@ function buildOptions(root: string, entry: string): BuildOptions & { write: fals
       contents: `import driver from ${JSON.stringify(entry)};\nimport { serve } from "${guestSpecifier}";\nexport default (bridge) => serve(driver, bridge);\n`,
       sourcefile: entryName, loader: "js",
     },
-    absWorkingDir: root, outfile: path.join(root, "bundle.js"), write: false, metafile: true, bundle: true, logLevel: "silent",
+    // Not the package's folder: the bundler would read its package.json.
+    absWorkingDir: runtimeDir(), outfile: path.join(runtimeDir(), "bundle.js"), write: false, metafile: true, bundle: true, logLevel: "silent",
     // The wrapping function keeps the bundle's names out of the global scope; its value is the script's.
     format: "iife", globalName: "airlockDriver", banner: { js: "(() => {" }, footer: { js: "return airlockDriver.default;\n})();" },
     target: "es2022", platform: "neutral", charset: "utf8", sourcemap: "external", sourcesContent: true,
@@ -160,8 +161,8 @@ function cleanMap(json: string, root: string): string {
       map.sources[index] = path.relative(root, withoutNamespace(source));
       return;
     }
-    const below = source.split("/runtime/").at(-1) ?? source;
-    map.sources[index] = `${runtimeSourcePrefix}${below}`;
+    // "api/guest.ts", or "../../runtime/api/guest.ts" when a built file has a map of its own.
+    map.sources[index] = `${runtimeSourcePrefix}${source.split("../runtime/").at(-1) ?? source}`;
     if (map.sourcesContent !== undefined) map.sourcesContent[index] = null;
   });
   return JSON.stringify(map);

@@ -8,10 +8,10 @@ import { putRecord, readRecords, recordBytes } from "../api/records.ts";
 import type { InlineHandle } from "../bus/inline-connection.ts";
 import { GuestLoadError, type LoadedSandbox, type SandboxTier } from "../sandbox/sandbox.ts";
 import type { TraceSink } from "../trace/entry.ts";
+import { deliver } from "./deliver.ts";
 import type { ArmedFault, DriverBundle, DriverHost, HostEvents, HostFactory, HostSpec } from "./driver-host.ts";
 import { DriverInstance } from "./driver-instance.ts";
 import { sourceStack } from "./source-position.ts";
-import { deliver } from "./thread-host.ts";
 
 /** What crossing between a world's parts takes in virtual time: the order of a thread's wake-up. */
 const crossingMicros = 20;

@@ -66,7 +66,16 @@ function findFile(wanted: string): string | undefined {
   const source = sourceOf[extension];
   const candidates = endings.map((ending) => wanted + ending);
   if (source !== undefined) candidates.push(wanted.slice(0, -extension.length) + source);
-  return candidates.find((candidate) => statSync(candidate, { throwIfNoEntry: false })?.isFile() === true);
+  return candidates.find(isFile);
+}
+
+/** False also where it cannot be known: below a file, beyond a loop of links. */
+function isFile(candidate: string): boolean {
+  try {
+    return statSync(candidate).isFile();
+  } catch {
+    return false;
+  }
 }
 
 /** The file as it is now: it may have changed since its path was checked, so what is opened is looked at again. */
@@ -103,7 +112,7 @@ function refuse(text: string): OnResolveResult {
 }
 
 /** The folder `runtime` this module is in, source or built. */
-function runtimeDir(): string {
+export function runtimeDir(): string {
   return path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 }
 

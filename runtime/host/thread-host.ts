@@ -6,11 +6,12 @@ import type { Clock } from "../api/clock.ts";
 import { errorText } from "../api/errors.ts";
 import type { Failure } from "../api/failure.ts";
 import type { DriverSetup } from "../api/grants.ts";
-import { type MessageRecord, RecordKind, putRecord, readRecords, recordBytes } from "../api/records.ts";
+import { putRecord, readRecords, recordBytes } from "../api/records.ts";
 import { wakeHost } from "../bus/channel.ts";
 import type { ChannelHandle } from "../bus/channel-port.ts";
 import type { FlightRecorder } from "../trace/flight-recorder.ts";
 import type { ArmedFault, DriverHost, HostEvents, HostSpec } from "./driver-host.ts";
+import { deliver } from "./deliver.ts";
 import type { LoadSlots } from "./load-slots.ts";
 import { MessageRing, createMessageRing } from "./message-ring.ts";
 import { sourceStack } from "./source-position.ts";
@@ -215,11 +216,4 @@ export class ThreadHost implements DriverHost {
   #post(message: ToHost): void {
     this.#control.postMessage(message);
   }
-}
-
-/** Hands on what a driver sent; "ready" is for the supervisor, the rest for the shadow. */
-export function deliver(records: readonly MessageRecord[], events: HostEvents | undefined): void {
-  if (records.some((record) => record.kind === RecordKind.ready)) events?.ready();
-  const messages = records.filter((record) => record.kind !== RecordKind.ready);
-  if (messages.length > 0) events?.records(messages);
 }

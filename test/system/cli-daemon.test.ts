@@ -1,4 +1,5 @@
 /** `airlock run` and the commands that talk to it, as subprocesses: a round trip through everything an operator does. */
+import { spawn } from "node:child_process";
 import { existsSync, readFileSync, readdirSync, statSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import net from "node:net";
@@ -7,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { KillResult, ShownLine } from "../../runtime/cli/control/requests.ts";
 import type { DriverReport, MachineReport } from "../../runtime/cli/control/status.ts";
 import { qemuAvailable } from "../conformance/qemu-available.ts";
-import { Daemon, airlock, isAlive, labFile, labQemuFile, scratch } from "../fixtures/cli.ts";
+import { Daemon, airlock, isAlive, labFile, labQemuFile, mainFile, scratch } from "../fixtures/cli.ts";
 
 let daemon: Daemon;
 beforeAll(async () => { daemon = await Daemon.start(); });
@@ -132,6 +133,21 @@ describe("state that cannot be used", () => {
     const result = await airlock(["run", labFile, "--state", state, "--json"]);
     expect(result.code).toBe(5);
     expect(result.json()).toMatchObject({ error: { code: "StateUnusable", message: expect.stringContaining("choose another with --state") as string } });
+  });
+
+  test("a full disk: nothing can be written to any file", async () => {
+    await using directory = await scratch();
+    const state = path.join(directory.path, "state");
+    const command = `ulimit -f 0; exec "${process.execPath}" "${mainFile}" run "${labFile}" --state "${state}"`;
+    const child = spawn("sh", ["-c", command], { stdio: ["ignore", "pipe", "pipe"] });
+    let stderr = "";
+    child.stderr.setEncoding("utf8").on("data", (text: string) => { stderr += text; });
+    child.stdout.resume();
+    const code = await new Promise((resolve) => { child.on("close", resolve); });
+    expect(stderr).toMatch(/^airlock: cannot write the state directory .*: EFBIG.*free space there or choose another with --state\n$/);
+    expect(code).toBe(5);
+    expect(readdirSync(state, { recursive: true, encoding: "utf8" })).toEqual(expect.arrayContaining(["control", "dumps"]));
+    expect(readdirSync(state, { recursive: true })).toHaveLength(2);
   });
 
   test("a path that is too long for a socket", async () => {
@@ -262,6 +278,18 @@ describe.skipIf(!(await qemuAvailable()))("on QEMU", () => {
     one.child.kill("SIGTERM");
     expect([0, 1]).toContain((await one.ended).code);
     expect(children.filter(isAlive)).toEqual([]);
+    expect(readdirSync(one.temporary)).toEqual([]);
+  });
+
+  test.each([1, 2])("%i signals while QEMU is being started", async (signals) => {
+    await using one = await Daemon.begin(labQemuFile);
+    while (!existsSync(one.socket) || one.children().length === 0) await new Promise((resolve) => { setTimeout(resolve, 2); });
+    for (let sent = 0; sent < signals; sent++) {
+      one.child.kill("SIGTERM");
+      await new Promise((resolve) => { setTimeout(resolve, 20); });
+    }
+    expect([0, 1]).toContain((await one.ended).code);
+    expect(existsSync(one.socket)).toBe(false);
     expect(readdirSync(one.temporary)).toEqual([]);
   });
 

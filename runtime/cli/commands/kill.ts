@@ -32,7 +32,8 @@ export default command;
 async function listFaults(output: Output): Promise<void> {
   const faults = [...(await findFaults()).values()].map(({ name, title, where, detectedAs }) => ({ name, title, where, detectedAs }));
   const all = [{ name: "kill", title: "is ended by the supervisor", where: "now", detectedAs: ["killed"] }, ...faults];
-  output.result(all, () => textTable([["FAULT", "THE DRIVER ...", "DETECTED AS"], ...all.map(({ name, title, detectedAs }) => [name, title, detectedAs.join(", ")])]).join("\n"));
+  const rows = all.map(({ name, title, detectedAs }) => [name, title, detectedAs.join(", ")]);
+  output.result(all, () => textTable([["FAULT", "THE DRIVER ...", "DETECTED AS"], ...rows]).join("\n"));
 }
 
 /** Before the daemon is asked: the same faults are on both sides, and a typo needs no machine. */
@@ -43,6 +44,7 @@ async function checkFault(how: string): Promise<void> {
 
 function killText({ driver, how, detected, kind, message, status }: KillResult): string {
   if (!detected) return `fault ${how} is armed in ${driver}: it acts at the driver's next operation or interrupt`;
-  const after = status.state === "running" ? `is running again as generation ${status.generation}` : `is ${status.state}${status.reason === undefined ? "" : `: ${status.reason}`}`;
+  const away = `is ${status.state}${status.reason === undefined ? "" : `: ${status.reason}`}`;
+  const after = status.state === "running" ? `is running again as generation ${status.generation}` : away;
   return `${driver} failed: ${kind}: ${message}\n${driver} ${after}`;
 }

@@ -17,12 +17,15 @@ const command: CommandDefinition = {
       .argument("<name>", "the package's name and folder")
       .option("--in <directory>", "where the folder is made", ".");
   },
-  async run({ args: [className, name], options, output }) {
+  async run({ args, options, output }) {
+    const [className, name] = args as [string, string];
     const classes = classNames();
-    if (!classes.includes(className!)) throw new AirlockError("InvalidArgument", `there is no class "${className}"; ${advice(className!, classes, "class")}`, { class: className });
+    if (!classes.includes(className)) {
+      throw new AirlockError("InvalidArgument", `there is no class "${className}"; ${advice(className, classes, "class")}`, { class: className });
+    }
     const parsed = nameSchema.safeParse(name);
     if (!parsed.success) throw new AirlockError("InvalidArgument", `"${name}" ${parsed.error.issues[0]?.message ?? "is not a name"}`, { name });
-    const made = await newPackage(className!, parsed.data, String(options["in"]));
+    const made = await newPackage(className, parsed.data, String(options["in"]));
     output.result({ package: made.directory, files: made.files, from: made.from }, () => [
       `made ${made.directory}: ${made.files.join(", ")}`,
       "next:",

@@ -17,7 +17,9 @@ const command: CommandDefinition = {
       .option("--state <directory>", "where its state is kept; by default below $XDG_STATE_HOME or ~/.local/state")
       .addOption(new Option("--sandbox <tier>", "run every driver in this tier, whatever the machine file says").choices(["quickjs", "worker"]))
       .addOption(new Option("--log-level <level>", "least important lines to log when stdout is no terminal").choices([...levelNames]).default("info"))
-      .addHelpText("after", "\nOn a terminal it shows a table of the drivers, else (or with --json) one line of JSON per event.\nExit code 1 means that it was ended at once and not in order, 4 that the hardware was lost.");
+      .addHelpText("after", `
+On a terminal it shows a table of the drivers, else (or with --json) one line of JSON per event.
+Exit code 1 means that it was ended at once and not in order, 4 that the hardware was lost.`);
   },
   async run({ args, options, json }) {
     const live = process.stdout.isTTY && !json;

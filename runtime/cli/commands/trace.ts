@@ -47,9 +47,11 @@ async function listAll({ options, output }: CommandCall): Promise<void> {
   const { dumps: directory } = await findState(options);
   const dumps = await listDumps(directory);
   const list = dumps.map(({ path: file, driver, generation }) => ({ file, name: path.basename(file, ".json"), driver, generation }));
-  output.result({ directory, dumps: list }, () => (list.length === 0
-    ? `no crash dumps in ${directory}`
-    : [...textTable([["DRIVER", "GENERATION", "DUMP"], ...list.map(({ name, driver, generation }) => [driver, String(generation), name])]), "", `in ${directory}`].join("\n")));
+  output.result({ directory, dumps: list }, () => {
+    if (list.length === 0) return `no crash dumps in ${directory}`;
+    const rows = list.map(({ name, driver, generation }) => [driver, String(generation), name]);
+    return [...textTable([["DRIVER", "GENERATION", "DUMP"], ...rows]), "", `in ${directory}`].join("\n");
+  });
 }
 
 /** @throws AirlockError NotFound with a suggestion */
@@ -67,9 +69,9 @@ function latest(dumps: readonly DumpFile[], directory: string, driver: string | 
   const mine = dumps.filter((dump) => driver === undefined || dump.driver === driver);
   const last = mine.at(-1);
   if (last !== undefined) return last;
-  const names = new Set(dumps.map((dump) => dump.driver));
-  const what = driver === undefined ? `no crash dumps in ${directory}; a driver that fails leaves one` : `no crash dump of driver "${driver}" in ${directory}; ${advice(driver, names, "dump")}`;
-  throw new AirlockError("NotFound", what, { directory });
+  if (driver === undefined) throw new AirlockError("NotFound", `no crash dumps in ${directory}; a driver that fails leaves one`, { directory });
+  const known = advice(driver, new Set(dumps.map((dump) => dump.driver)), "dump");
+  throw new AirlockError("NotFound", `no crash dump of driver "${driver}" in ${directory}; ${known}`, { directory, driver });
 }
 
 async function writePerfetto(dump: CrashDump, target: string): Promise<number> {

@@ -71,7 +71,8 @@ async function link(own: string, socket: string): Promise<void> {
     }
     await new Promise((resolve) => { setTimeout(resolve, attemptMs); });
   }
-  throw new AirlockError("AddressInUse", `${socket} is being taken by other daemons; remove ${lock} if there are none, or choose another directory with --state`, { path: socket });
+  const what = `${socket} is being taken by other daemons; remove ${lock} if there are none, or choose another directory with --state`;
+  throw new AirlockError("AddressInUse", what, { path: socket });
 }
 
 /** False when there is something at the path. */
@@ -161,5 +162,6 @@ async function listen(server: net.Server, own: string): Promise<void> {
 }
 
 function unusable(where: string, cause: unknown): AirlockError {
-  return new AirlockError("StateUnusable", `cannot make the control socket at ${where}: ${errorText(cause)}; free space there or choose another directory with --state`, { path: where }, { cause });
+  const what = `cannot make the control socket at ${where}: ${errorText(cause)}`;
+  return new AirlockError("StateUnusable", `${what}; free space there or choose another directory with --state`, { path: where }, { cause });
 }

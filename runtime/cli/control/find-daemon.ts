@@ -45,7 +45,8 @@ async function openChosen(options: CommandCall["options"], { socket }: StateDire
     if (!isAirlockError(error, "NotFound") || machine === undefined) throw error;
     const open = await openAll();
     for (const { client } of open) client.close();
-    throw new AirlockError("NotFound", `machine "${machine}" is not running; ${advice(machine, open.map(({ name }) => name), "running machine")}`, { machine }, { cause: error });
+    const known = advice(machine, open.map(({ name }) => name), "running machine");
+    throw new AirlockError("NotFound", `machine "${machine}" is not running; ${known}`, { machine }, { cause: error });
   }
 }
 

@@ -28,7 +28,10 @@ export const requestSchema = z.discriminatedUnion("do", [
   z.strictObject({ id, do: z.literal("hello") }),
   z.strictObject({ id, do: z.literal("ps") }),
   z.strictObject({ id, do: z.literal("why"), driver }),
-  z.strictObject({ id, do: z.literal("logs"), driver: driver.optional(), level: z.enum(levelNames).default("debug"), lines: lines.default(200), follow: z.boolean().default(false) }),
+  z.strictObject({
+    id, do: z.literal("logs"), driver: driver.optional(), level: z.enum(levelNames).default("debug"), lines: lines.default(200),
+    follow: z.boolean().default(false),
+  }),
   z.strictObject({ id, do: z.literal("kill"), driver, how: faultName.optional() }),
   z.strictObject({ id, do: z.literal("restart"), driver }),
   z.strictObject({ id, do: z.literal("hold"), driver, reason: reason.optional() }),
@@ -57,8 +60,12 @@ export type ControlReply =
   | { readonly id: number | null; readonly result: unknown }
   | { readonly id: number | null; readonly error: { readonly code: string; readonly message: string; readonly fields: ErrorFields } };
 
+export type ParsedRequest =
+  | { readonly ok: true; readonly request: ControlRequest }
+  | { readonly ok: false; readonly id: number | null; readonly reason: string };
+
 /** The request in one line of text, or why it is none. */
-export function parseRequest(bytes: Uint8Array): { readonly ok: true; readonly request: ControlRequest } | { readonly ok: false; readonly id: number | null; readonly reason: string } {
+export function parseRequest(bytes: Uint8Array): ParsedRequest {
   let value: unknown;
   try {
     value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
@@ -93,5 +100,6 @@ export function levelNumber(name: LevelName): LogLevel {
 export function checkSocketPath(socket: string): void {
   const length = Buffer.byteLength(socket);
   if (length <= socketPathMostBytes) return;
-  throw new AirlockError("InvalidArgument", `the control socket ${socket} would have a path of ${length} bytes, a socket's has at most ${socketPathMostBytes}; choose a shorter directory with --state`, { path: socket });
+  const what = `the control socket ${socket} would have a path of ${length} bytes, a socket's has at most ${socketPathMostBytes}`;
+  throw new AirlockError("InvalidArgument", `${what}; choose a shorter directory with --state`, { path: socket });
 }

@@ -96,7 +96,9 @@ async function kill(served: ServedMachine, driver: MachineDriver, how: string | 
   const { machine } = served;
   const { supervisor } = driver;
   const { state, reason } = supervisor.status;
-  if (state === "held" || state === "stopped") throw new AirlockError("DriverUnavailable", `driver "${driver.name}" is ${state}: ${reason}; start it first`, { driver: driver.name, state });
+  if (state === "held" || state === "stopped") {
+    throw new AirlockError("DriverUnavailable", `driver "${driver.name}" is ${state}: ${reason}; start it first`, { driver: driver.name, state });
+  }
   const fault = how === undefined || how === "kill" ? undefined : await faultNamed(how);
   const before = supervisor.status.lastFailure;
   const failed = (status: DriverStatus): boolean => status.lastFailure !== before;

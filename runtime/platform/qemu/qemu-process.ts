@@ -1,7 +1,7 @@
 /** A QEMU process as hardware: started, watched and ended by the main thread; the hardware's thread talks to it by FIFO. */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import fs from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
@@ -61,7 +61,10 @@ export class QemuProcess implements AsyncDisposable {
    */
   static async start(options: QemuOptions): Promise<QemuProcess> {
     const binary = await findQemu(options.environment);
-    const folder = await privateFolder(options.temporaryDirectory ?? os.tmpdir());
+    const folder = privateFolder(options.temporaryDirectory ?? os.tmpdir());
+    // Until there is a process that owns it.
+    const removeAtExit = (): void => fs.rmSync(folder, { recursive: true, force: true });
+    running.add(removeAtExit);
     let qemu: QemuProcess | undefined;
     try {
       const plan = await planMachine({ machine: options.machine ?? "q35", devices: options.devices, epochMs: options.epochMs, folder });
@@ -76,6 +79,8 @@ export class QemuProcess implements AsyncDisposable {
       await rm(folder, { recursive: true, force: true });
       if (isAirlockError(error)) throw error;
       throw new AirlockError("PlatformUnavailable", `QEMU cannot be started: ${errorText(error)}`, { platform: "qemu" }, { cause: error });
+    } finally {
+      running.delete(removeAtExit);
     }
   }
 
@@ -165,9 +170,9 @@ export class QemuProcess implements AsyncDisposable {
 }
 
 /** @throws AirlockError PlatformUnavailable when it cannot be made */
-async function privateFolder(parent: string): Promise<string> {
+function privateFolder(parent: string): string {
   try {
-    return await mkdtemp(path.join(parent, "airlock-qemu-"));
+    return fs.mkdtempSync(path.join(parent, "airlock-qemu-"));
   } catch (error) {
     throw new AirlockError("PlatformUnavailable", `no directory for QEMU's sockets in ${parent}: ${errorText(error)}; set TMPDIR`, { platform: "qemu" }, { cause: error });
   }

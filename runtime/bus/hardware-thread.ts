@@ -1,6 +1,6 @@
 /** The control plane's end of a hardware thread: starts it, connects drivers to it, notices when it is lost. */
 import { once } from "node:events";
-import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
+import { MessageChannel, type MessagePort, Worker, receiveMessageOnPort } from "node:worker_threads";
 import { type Clock } from "../api/clock.ts";
 import { AirlockError, errorText } from "../api/errors.ts";
 import { ChannelWord, DoorbellWord, createChannel, createDoorbell, gateAll } from "./channel.ts";
@@ -44,7 +44,11 @@ export class HardwareThread {
     this.#control = control;
     this.#doorbell = doorbell;
     this.#exited = once(worker, "exit");
-    worker.on("exit", () => this.lose("the hardware thread ended"));
+    worker.on("exit", () => {
+      // Why it ended may still be in its port.
+      for (let last = receiveMessageOnPort(control); last !== undefined; last = receiveMessageOnPort(control)) this.#receive(last.message as HardwareMessage);
+      this.lose("the hardware thread ended");
+    });
     worker.on("error", (error) => this.lose(`the hardware thread failed: ${errorText(error)}`));
   }
 

@@ -4,10 +4,10 @@ import { HostStatus } from "./thread-messages.ts";
 import { threadCpuMs } from "./thread-cpu.ts";
 
 /** How often it looks. A hang is noticed at most this much later than its limit. */
-const lookMs = 10;
+const lookMs = 5;
 
 /** Time between two looks counts at most this much, so that a control plane that was late itself accuses nobody. */
-const mostPerLookMs = 2 * lookMs;
+const mostPerLookMs = 3 * lookMs;
 
 /**
  * A turn that used less than this share of the limit as CPU time was not scheduled, or waits for slow hardware, and gets

@@ -27,7 +27,7 @@ export function checkValue<S extends z.ZodType>(
 
 /** A schema as plain data, of what a file may hold. */
 export function jsonSchema(schema: z.ZodType): JsonSchema {
-  return z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as JsonSchema;
+  return z.toJSONSchema(schema, { io: "input", unrepresentable: "any" });
 }
 
 function report(source: Source, shape: JsonSchema, issue: Issue, problems: Problems, prefix: Path): void {

@@ -23,7 +23,7 @@ export const limitDefaults = {
   /** A turn that takes longer keeps a client waiting longer than a restart does. */
   turnMs: 40,
   /** Past the turn limit, so that what the sandbox can see itself is reported with the driver's own stack. */
-  hangMs: 55,
+  hangMs: 50,
   /** Devices that reset slowly (a disk spins up) get more in their machine file. */
   initMs: 1_000,
   /** A person reads logs; faster is a flood. */

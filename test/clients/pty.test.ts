@@ -1,4 +1,5 @@
 /** The pty export, by the programs that people open serial ports with. */
+import { closeSync, constants, openSync, writeSync } from "node:fs";
 import { lstat, mkdtemp, readdir, readlink, rm, symlink, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
@@ -76,6 +77,71 @@ describe("line settings", () => {
     await setLine(started.running.address, 115_200, 1);
     const speeds = (): number[] => started.ports[0]!.configured.map((settings) => settings.baudRate);
     await expect.poll(speeds, { timeout: 10_000 }).toEqual([9_600, 115_200]);
+  });
+});
+
+describe("rude clients", () => {
+  beforeEach((context) => requireClient(context, termios.missing()));
+
+  test("B0, which hangs up a modem, changes nothing for who comes next", async () => {
+    await using started = await startExport(pty);
+    await setLine(started.running.address, 0, 1);
+    await using open = await termios.open(started.running.address, 115_200);
+    await open.send(Buffer.from("after B0"));
+    expect((await open.receive(8)).toString()).toBe("after B0");
+    expect(started.ports[0]!.configured.map(({ baudRate }) => baudRate)).not.toContain(0);
+    expect(started.ports).toHaveLength(1);
+  });
+
+  test("one that leaves without reading leaves its bytes to the next, and blocks nothing", async () => {
+    await using started = await startExport(pty);
+    const text = Buffer.from("unread ".repeat(2_000));
+    const rude = openSync(started.running.address, constants.O_RDWR | constants.O_NOCTTY | constants.O_NONBLOCK);
+    let sent = 0;
+    while (sent < text.length) {
+      try {
+        sent += writeSync(rude, text, sent);
+      } catch (error) {
+        expect(error).toMatchObject({ code: "EAGAIN" });
+        await new Promise((resolve) => { setImmediate(resolve); });
+      }
+    }
+    closeSync(rude);
+    await using open = await termios.open(started.running.address, 115_200);
+    await open.send(Buffer.from("mine"));
+    expect((await open.receive(text.length + 4)).toString()).toBe(`${text.toString()}mine`);
+  });
+
+  test("a hundred that open and close, some in the middle of a transfer, leave no descriptor and no damage", async () => {
+    await using started = await startExport(pty);
+    const descriptors = async (): Promise<number> => (await readdir("/proc/self/fd")).length;
+    const before = await descriptors();
+    for (let i = 0; i < 100; i++) {
+      const fd = openSync(started.running.address, constants.O_RDWR | constants.O_NOCTTY | constants.O_NONBLOCK);
+      if (i % 3 === 0) writeSync(fd, `${i};`);
+      closeSync(fd);
+      if (i % 10 === 0) await new Promise((resolve) => { setImmediate(resolve); });
+    }
+    expect(await descriptors()).toBe(before);
+    await using open = await termios.open(started.running.address, 115_200);
+    await open.send(Buffer.from("end"));
+    const all = Array.from({ length: 34 }, (_, i) => `${i * 3};`).join("");
+    expect((await open.receive(all.length + 3)).toString()).toBe(`${all}end`);
+    expect(started.ports).toHaveLength(1);
+  });
+
+  test("two at once share the line: each byte reaches the device once, and one of them", async () => {
+    await using started = await startExport(pty);
+    await using first = await termios.open(started.running.address, 115_200);
+    await using second = await termios.open(started.running.address, 115_200);
+    for (let round = 0; round < 20; round++) {
+      await first.send(Buffer.from("a".repeat(10)));
+      await second.send(Buffer.from("b".repeat(10)));
+    }
+    await vi.waitUntil(() => first.peek().length + second.peek().length >= 400, { timeout: 10_000 });
+    const bytes = Buffer.from(Buffer.concat([first.peek(), second.peek()]).sort()).toString();
+    expect(bytes).toBe("a".repeat(200) + "b".repeat(200));
+    expect([first.left(), second.left()]).toEqual([undefined, undefined]);
   });
 });
 

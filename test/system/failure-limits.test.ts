@@ -23,7 +23,7 @@ const detectors: Readonly<Record<string, Lifted>> = {
   "memory limit": {
     failure: "takes-memory", kinds: ["memory"], tiers, usual: "init: 60s, turn: 5s, hang: 10s", lifted: "init: 60s, turn: 5s, hang: 10s, memory: 512MiB", then: "running",
   },
-  "log rate": { failure: "floods-log", kinds: ["log-flood"], tiers, usual: "", lifted: "logPerSecond: 100000", then: "running" },
+  "log rate": { failure: "floods-log", kinds: ["log-flood"], tiers, usual: "init: 60s", lifted: "init: 60s, turn: 5s, hang: 10s, logPerSecond: 100000", then: "running" },
   "interrupt rate": { failure: "storms", kinds: ["irq-storm"], tiers, usual: "irqPerSecond: 500", lifted: "irqPerSecond: 10000000", then: "running" },
   "time to ack": { failure: "never-acks", kinds: ["irq-unacked"], tiers, usual: "", lifted: "irqAck: 60s", then: "running" },
   "init limit": { failure: "never-ready", kinds: ["deadline"], tiers, usual: "init: 200ms", lifted: "init: 60s", then: "starting" },

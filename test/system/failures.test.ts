@@ -14,6 +14,8 @@ interface Expected {
   /** It fails before its code can ask how often it shall. */
   readonly always?: true;
   readonly limits?: string;
+  /** In the worker tier its thread cannot be stopped, only left behind until the builtin comes back. */
+  readonly lateEnd?: true;
 }
 
 const both = (...kinds: FailureKind[]): Pick<Required<Expected>, "quickjs" | "worker"> => ({ quickjs: kinds, worker: kinds });
@@ -33,7 +35,7 @@ const failures: Readonly<Record<string, Expected>> = {
   "never-answers": both("deadline"),
   "no-operations": both("protocol-violation"),
   "loops": { quickjs: ["turn-limit"], worker: ["hang"], limits: patient },
-  "loops-in-builtin": { ...both("hang"), limits: patient },
+  "loops-in-builtin": { ...both("hang"), limits: patient, lateEnd: true },
   "loops-in-regexp": { quickjs: ["turn-limit", "hang"], worker: ["hang"], limits: patient },
   // V8 collects garbage for so long before it gives up that the watchdog would often be first.
   "exhausts-memory": { ...both("memory"), limits: `turn: 5s, hang: 10s, ${patient}` },
@@ -87,7 +89,7 @@ for (const tier of ["quickjs", "worker"] as const) {
       expectKinds(machine, kinds, intensity + 1);
       expect(machine.status).toMatchObject({ state: "held", target: "held", restarts: intensity, generation: BigInt(intensity + 1), escalation: "hold" });
       expect(machine.status.reason).toContain(`${intensity} restarts within 60000 ms, its intensity allows ${intensity}`);
-      expect(machine.status.hosts.overdue).toBe(0);
+      if (expected.lateEnd !== true || tier !== "worker") expect(machine.status.hosts.overdue).toBe(0);
       await expect(machine.client.readTime()).rejects.toMatchObject({ code: "DriverUnavailable" });
       expectLedger(machine.ledger, intensity + 1);
       const dumps = await machine.close();
@@ -128,7 +130,7 @@ async function checked(body: () => Promise<void>): Promise<void> {
 function expectKinds(machine: FailingMachine, kinds: readonly FailureKind[], count: number): void {
   const seen = machine.status.failures;
   expect(kinds, JSON.stringify(machine.status.lastFailure?.failure)).toEqual(expect.arrayContaining(Object.keys(seen)));
-  expect(machine.failures).toBe(count);
+  expect(machine.failures, JSON.stringify(machine.status.lastFailure?.failure)).toBe(count);
 }
 
 /** Each capability of each generation: granted, closed, given back; and all closed before the next generation has any. */

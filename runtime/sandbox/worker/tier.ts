@@ -131,7 +131,7 @@ class WorkerGuest implements LoadedSandbox, WorkerSandbox {
       setup: guarded(() => calls.setup()),
       fault: guarded(() => calls.fault()),
       inbox: this.#inbox, outbox: this.#outbox,
-    }) as GuestBridge;
+    });
   }
 
   #thrown(error: unknown): void {

@@ -17,6 +17,9 @@ const maxThreads = 4_096;
 /** A thread without a task is kept this long: the next spare of the pool takes it over and needs no new isolate. */
 const idleTimeoutMs = 30_000;
 
+/** From the call for spares to their making: by then a driver that was restarted is back in service. */
+const warmDelayMs = 25;
+
 /** V8 stack of a host thread: leaves 512 KiB of guest stack inside the sandbox's own check. */
 const threadStackMb = 4;
 /** V8 heap of a host thread of an untrusted tier, whose guest's memory is outside of it. */
@@ -38,6 +41,8 @@ export class ThreadHostFactory implements HostFactory<ChannelHandle> {
   readonly #slots = new LoadSlots();
   readonly #pools = new Map<string, Piscina>();
   readonly #spares = new Map<HostSpec, ThreadHost[]>();
+  /** Spares about to be made. */
+  readonly #warming = new Map<HostSpec, () => void>();
   readonly #recorders = new Map<string, FlightRecorder>();
   readonly #recorderSlots: number;
   #closed = false;
@@ -48,13 +53,18 @@ export class ThreadHostFactory implements HostFactory<ChannelHandle> {
     this.#recorderSlots = recorderSlots;
   }
 
+  /** Soon, not now: making a thread takes the control plane some ms, which a driver that is coming back needs itself. */
   warm(spec: HostSpec): void {
-    const spares = this.#sparesOf(spec);
-    while (!this.#closed && spares.length < spec.spares) spares.push(this.#make(spec, false));
+    if (this.#closed || this.#warming.has(spec)) return;
+    this.#warming.set(spec, this.#clock.setTimer(warmDelayMs * 1000, () => {
+      this.#warming.delete(spec);
+      const spares = this.#sparesOf(spec);
+      while (spares.length < spec.spares) spares.push(this.#make(spec, false));
+    }));
   }
 
   isWarm(driver: string): boolean {
-    return [...this.#spares].every(([spec, spares]) => spec.driver !== driver || spares.every((spare) => spare.loaded));
+    return [...this.#spares].every(([spec, spares]) => spec.driver !== driver || (spares.length >= spec.spares && spares.every((spare) => spare.loaded)));
   }
 
   start(spec: HostSpec, generation: bigint, setup: DriverSetup, handle: ChannelHandle, faults: readonly ArmedFault[], events: HostEvents): DriverHost {
@@ -62,14 +72,7 @@ export class ThreadHostFactory implements HostFactory<ChannelHandle> {
     const spares = this.#sparesOf(spec);
     const at = Math.max(0, spares.findIndex((spare) => spare.loaded));
     const host = spares.splice(at, 1)[0] ?? this.#make(spec, true);
-    host.start(generation, setup, handle, this.recorder(spec.driver), faults, {
-      started: () => events.started(),
-      // The next spare is made once this generation is up: making it earlier would slow the recovery down.
-      ready: () => { events.ready(); this.warm(spec); },
-      records: (records) => events.records(records),
-      log: (level, text) => events.log(level, text),
-      failed: (failure) => { events.failed(failure); this.warm(spec); },
-    });
+    host.start(generation, setup, handle, this.recorder(spec.driver), faults, events);
     return host;
   }
 
@@ -82,6 +85,7 @@ export class ThreadHostFactory implements HostFactory<ChannelHandle> {
 
   async close(): Promise<void> {
     this.#closed = true;
+    for (const cancel of this.#warming.values()) cancel();
     await Promise.all([...this.#spares.values()].flat().map((spare) => spare.terminate()));
     this.#spares.clear();
     await Promise.all([...this.#pools.values()].map((pool) => pool.destroy()));
@@ -99,6 +103,8 @@ export class ThreadHostFactory implements HostFactory<ChannelHandle> {
     for (const [other, spares] of this.#spares) {
       if (other === spec || other.driver !== spec.driver) continue;
       this.#spares.delete(other);
+      this.#warming.get(other)?.();
+      this.#warming.delete(other);
       for (const spare of spares) void spare.terminate();
     }
   }

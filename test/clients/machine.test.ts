@@ -19,8 +19,8 @@ const chosen = [
 const faults = await findFaults();
 const hasQemu = await qemuAvailable();
 
-/** Long enough to be on the wire, 50 ms at 115200 baud, when the driver fails in the middle of it. */
-const filler = "abcdefghijklmnopqrstuvwxyz".repeat(20);
+/** Some 10 ms on the wire, more than the FIFOs and one transmit hold, so that a driver can fail in the middle of it. */
+const filler = "abcdefghijklmnopqrstuvwxyz".repeat(4);
 
 const setups: readonly { readonly exportType: "pty" | "unix"; readonly clients: readonly ClientKind[] }[] = [
   { exportType: "pty", clients: [picocom, termios, serialport] },

@@ -24,12 +24,12 @@ const channelPort = (connection: BusConnection): BusPort => new ChannelPort(conn
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => { setTimeout(resolve, ms); });
 
 platformSuite({
-  name: "sim, in a thread",
+  name: "sim, in a thread", endsAtClose: true,
   open: async () => ({ platform: await SimPlatform.start({ devices, epochMs }, realClock), port: channelPort, advance: sleep }),
 });
 
 platformSuite({
-  name: "sim, inline",
+  name: "sim, inline", endsAtClose: false,
   open: async () => {
     const clock = new VirtualClock();
     return {
@@ -42,7 +42,7 @@ platformSuite({
 
 describe.skipIf(!(await qemuAvailable()))("on QEMU", () => {
   platformSuite({
-    name: "QEMU",
+    name: "QEMU", endsAtClose: true,
     open: async () => ({ platform: await QemuPlatform.start({ devices, epochMs }, realClock), port: channelPort, advance: sleep }),
   });
 });

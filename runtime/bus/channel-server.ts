@@ -14,6 +14,9 @@ export class ChannelServer {
   readonly bus: VirtualBus;
   readonly #channel: Int32Array;
   readonly #backend: HardwareBackend;
+  /** Capabilities that were once seen closed: the gate's word can be opened again by a driver that wrote to the channel. */
+  #closed = 0;
+  #refused = false;
   #tail = 0;
   #reads = 0;
 
@@ -38,6 +41,7 @@ export class ChannelServer {
   serve(): number {
     const head = Atomics.load(this.#channel, ChannelWord.head);
     const waiting = (head - this.#tail) | 0;
+    this.#closed |= Atomics.load(this.#channel, ChannelWord.gate);
     if (waiting === 0) return 0;
     // A head outside the ring can only come from a driver that wrote to the channel itself.
     if (waiting < 0 || waiting > ringEntries) return this.#refuse("ring");
@@ -59,7 +63,8 @@ export class ChannelServer {
     const target = (word >>> 8) & 0xff;
     const detail = (word >>> 16) & 0xff;
     const capability = op === CommandOp.irq ? this.bus.grant.windows.length + target : target;
-    const closed = ((Atomics.load(this.#channel, ChannelWord.gate) >>> capability) & 1) !== 0;
+    this.#closed |= Atomics.load(this.#channel, ChannelWord.gate);
+    const closed = ((this.#closed >>> capability) & 1) !== 0;
     if (op === CommandOp.read) this.#read(closed, target, offset, detail);
     else if (closed) return;
     else this.#attempt(() => {
@@ -96,20 +101,33 @@ export class ChannelServer {
       perform();
     } catch (error) {
       if (!isAirlockError(error, "CapabilityViolation")) throw error;
-      this.bus.reportViolation(error);
+      this.#report(error);
     }
+  }
+
+  /** Closes capabilities for good, whatever the driver writes to its channel. What still comes is dropped without a word. */
+  close(bits: number): void {
+    this.#closed |= bits;
+    Atomics.or(this.#channel, ChannelWord.gate, bits);
+  }
+
+  /** One report ends the driver: more would only be a flood. */
+  #report(error: AirlockError): void {
+    this.close(gateAll);
+    if (this.#refused) return;
+    this.#refused = true;
+    this.bus.reportViolation(error);
   }
 
   /** The hardware is gone: every waiting and later read fails at once. */
   lose(): void {
-    Atomics.store(this.#channel, ChannelWord.gate, gateAll);
+    this.close(gateAll);
     this.#complete(ReadStatus.lost, 0);
   }
 
   #refuse(reason: string): number {
-    Atomics.store(this.#channel, ChannelWord.gate, gateAll);
     this.#tail = Atomics.load(this.#channel, ChannelWord.head);
-    this.bus.reportViolation(new AirlockError("CapabilityViolation", "the channel's ring was tampered with", { capability: "channel", reason }));
+    this.#report(new AirlockError("CapabilityViolation", "the channel's ring was tampered with", { capability: "channel", reason }));
     return 0;
   }
 }

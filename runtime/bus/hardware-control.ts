@@ -5,6 +5,8 @@ import type { BusReport, QuiesceStep } from "./platform.ts";
 
 export type HardwareRequest =
   | { readonly op: "connect"; readonly connection: number; readonly handle: ChannelHandle }
+  /** Closes capabilities for good: bits as in ChannelWord.gate. */
+  | { readonly op: "gate"; readonly connection: number; readonly bits: number }
   | { readonly op: "mask"; readonly connection: number }
   | { readonly op: "quiesce"; readonly connection: number; readonly steps: readonly QuiesceStep[] }
   | { readonly op: "force-ack"; readonly connection: number }

@@ -1,7 +1,7 @@
 /** The hardware thread's loop: device time, the drivers' channels, and control messages, in one synchronous thread. */
 import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import { AirlockError, errorText } from "../api/errors.ts";
-import { DoorbellWord } from "./channel.ts";
+import { DoorbellWord, gateAll } from "./channel.ts";
 import { ChannelServer } from "./channel-server.ts";
 import type { HardwareBackend } from "./hardware-backend.ts";
 import type { HardwareCall, HardwareMessage, HardwareRequest } from "./hardware-control.ts";
@@ -104,8 +104,11 @@ class HardwareLoop {
   #tearDown(request: Extract<HardwareRequest, { connection: number }>): undefined {
     const server = this.#servers.get(request.connection);
     if (server === undefined) return;
-    if (request.op === "mask") {
-      // What was posted before the gate closed is dropped or done by the time this answers.
+    if (request.op === "gate") server.close(request.bits);
+    else if (request.op === "mask") {
+      // The gate was closed before this; from now on it stays closed whatever the driver writes to its channel. What was
+      // posted before is dropped by the time this answers.
+      server.close(gateAll);
       server.serve();
       server.bus.maskAll();
     } else if (request.op === "quiesce") server.bus.quiesce(request.steps);

@@ -89,7 +89,12 @@ export class HardwareThread {
     };
     return {
       grant, handle,
-      gate: (names) => void Atomics.or(words, ChannelWord.gate, names === undefined ? gateAll : gateBits(grant, names)),
+      gate: (names) => {
+        const bits = names === undefined ? gateAll : gateBits(grant, names);
+        // The word works at once; the message makes it last, because a hostile driver can write to the word too.
+        Atomics.or(words, ChannelWord.gate, bits);
+        if (this.#lost === undefined && !this.#closing) this.#post({ op: "gate", connection, bits });
+      },
       mask: () => step({ op: "mask", connection }),
       quiesce: (steps: readonly QuiesceStep[]) => step({ op: "quiesce", connection, steps }),
       forceAck: () => step({ op: "force-ack", connection }),
@@ -126,7 +131,11 @@ export class HardwareThread {
     if (this.#lost !== undefined) return;
     this.#lost = reason;
     const error = this.#closing ? new AirlockError("Closed", "the platform was closed") : new AirlockError("HardwareLost", reason);
-    for (const pending of this.#pending.values()) pending.reject(error);
+    for (const pending of this.#pending.values()) {
+      pending.cancelTimer();
+      pending.reject(error);
+    }
+    this.#pending.clear();
     if (!this.#closing) for (const events of this.#watchers) events.lost?.(reason);
   }
 
@@ -147,18 +156,23 @@ export class HardwareThread {
 
   #call(request: HardwareRequest): Promise<Readonly<Record<string, number>>> {
     if (this.#lost !== undefined) return Promise.reject(new AirlockError("HardwareLost", this.#lost));
-    const id = this.#next++;
     return new Promise((resolve, reject) => {
+      const id = this.#post(request);
       const cancelTimer = this.#clock.setTimer(controlStepMs * 1000, () => {
         this.#pending.delete(id);
         reject(new AirlockError("HardwareTimeout", `the hardware thread did not answer "${request.op}" within ${controlStepMs} ms`, { step: request.op }));
       });
       this.#pending.set(id, { resolve, reject, cancelTimer });
-      this.#control.postMessage({ id, request });
-      const words = new Int32Array(this.#doorbell);
-      Atomics.add(words, DoorbellWord.ring, 1);
-      Atomics.notify(words, DoorbellWord.ring);
     });
+  }
+
+  #post(request: HardwareRequest): number {
+    const id = this.#next++;
+    this.#control.postMessage({ id, request });
+    const words = new Int32Array(this.#doorbell);
+    Atomics.add(words, DoorbellWord.ring, 1);
+    Atomics.notify(words, DoorbellWord.ring);
+    return id;
   }
 
   #receive(message: HardwareMessage): void {

@@ -6,7 +6,7 @@ import type { RecoveryTimes } from "./control/recovery-times.ts";
 import type { MachineReport } from "./control/status.ts";
 import type { LogLine } from "./log-book.ts";
 import type { Machine } from "./machine.ts";
-import { plainText } from "./output.ts";
+import { escapedJson, plainText } from "./output.ts";
 import { liveTable, machineLine, shortDuration } from "./text-table.ts";
 
 /** Told by the daemon what happens. */
@@ -29,7 +29,7 @@ export function jsonView(level: string, fd: number): DaemonView {
   const destination = pino.destination({ fd, sync: false, maxLength: unreadBytes });
   // The reader has gone: the daemon's work is not its log.
   destination.on("error", () => undefined);
-  const log = pino({ level, base: { pid: process.pid } }, destination);
+  const log = pino({ level, base: { pid: process.pid }, hooks: { streamWrite: escapedJson } }, destination);
   return {
     ready: (machine, recoveryTimes, report) => {
       const { machine: name, platform, state, exports } = report();

@@ -45,7 +45,14 @@ export function plainText(text: string, lines = false): string {
 /** One line of JSON, ASCII controls and above escaped; bigint as decimal text. */
 export function jsonText(value: unknown): string {
   const text = JSON.stringify(value, (_key, item: unknown) => (typeof item === "bigint" ? String(item) : item)) ?? "null";
-  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (char) => Array.from({ length: char.length }, (_, i) => unicodeEscape(char.charCodeAt(i))).join(""));
+  return escapedJson(text);
+}
+
+/** JSON text with what a terminal would obey written as JSON's own escapes; a line end at its end stays. */
+export function escapedJson(text: string): string {
+  const body = text.endsWith("\n") ? text.slice(0, -1) : text;
+  const clean = body.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (char) => Array.from({ length: char.length }, (_, i) => unicodeEscape(char.charCodeAt(i))).join(""));
+  return clean + text.slice(body.length);
 }
 
 function unicodeEscape(code: number): string {

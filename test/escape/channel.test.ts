@@ -136,6 +136,26 @@ describe("after the gate", () => {
     if (op === CommandOp.read) expect(Atomics.load(rig.words, ChannelWord.status)).toBe(ReadStatus.revoked);
   });
 
+  test("a driver that opens its gate again gets nothing", () => {
+    const rig = new Rig();
+    Atomics.store(rig.words, ChannelWord.gate, gateAll);
+    rig.server.serve();
+    Atomics.store(rig.words, ChannelWord.gate, 0);
+    rig.put(CommandOp.write, 0, 8, 0, 1);
+    rig.serveAll();
+    expect(rig.accesses).toEqual([]);
+  });
+
+  test("a flood of wrong commands is a few reports", () => {
+    const rig = new Rig();
+    for (let i = 0; i < 100 * ringEntries; i++) {
+      rig.put(9, 0, 8, 0);
+      if (i % ringEntries === ringEntries - 1) rig.serveAll();
+    }
+    rig.serveAll();
+    expect(rig.reports.length).toBeLessThan(100);
+  });
+
   test("a completion that the driver forges is believed by that driver's own port only", () => {
     const rig = new Rig();
     const port = new ChannelPort(rig.handle);

@@ -1,6 +1,10 @@
 /** Hostile words on their way out: what commands print cannot control the terminal that shows it. */
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { jsonView } from "../../runtime/cli/daemon-view.ts";
 import { CommandOutput } from "../../runtime/cli/output.ts";
 import { textTable } from "../../runtime/cli/text-table.ts";
 import { createDump } from "../../runtime/trace/dump.ts";
@@ -41,4 +45,21 @@ describe("text", () => {
       expect(printed).not.toMatch(/^forged/m);
     }
   });
+});
+
+test("the daemon's JSON lines", () => {
+  const directory = mkdtempSync(path.join(os.tmpdir(), "airlock-output-"));
+  const file = path.join(directory, "log");
+  const fd = openSync(file, "w");
+  try {
+    const view = jsonView("debug", fd);
+    view.say("error", hostile);
+    view.end();
+    const text = readFileSync(file, "utf8");
+    expect(text).toContain("evil");
+    for (const line of text.split("\n")) expect(line).not.toMatch(controls);
+  } finally {
+    closeSync(fd);
+    rmSync(directory, { recursive: true });
+  }
 });

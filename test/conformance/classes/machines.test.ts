@@ -60,10 +60,22 @@ async function open<Client>(file: string, sandbox: TierName, driver: string): Pr
   };
 }
 
+/**
+ * Simulated hardware runs in real time: at 115200 baud the FIFO overruns when a busy machine does not schedule the driver's
+ * thread for 1.4 ms, as with real hardware, and the client is told. The suite is about the class, so the line starts slower.
+ */
+const calmBaud = 19_200;
+
+async function openSerial(file: string, sandbox: TierName): Promise<ClassBench<SerialPort>> {
+  const bench = await open<SerialPort>(file, sandbox, "console");
+  await bench.client.configure({ baudRate: calmBaud });
+  return bench;
+}
+
 function suites(platform: string, file: string): void {
   for (const tier of ["quickjs", "worker"] as const) {
     rtcSuite({ name: `rtc-mc146818 on ${platform}, ${tier}`, open: () => open<RtcClient>(file, tier, "clock") });
-    serialSuite({ name: `uart-16550 on ${platform}, ${tier}`, open: () => open<SerialPort>(file, tier, "console") });
+    serialSuite({ name: `uart-16550 on ${platform}, ${tier}`, open: () => openSerial(file, tier) });
   }
 }
 

@@ -17,8 +17,8 @@ export interface ChannelHandle {
 /** A hardware thread that has not answered a read for this long is lost, or stopped by a debugger. */
 const readTimeoutMs = 1_000;
 
-/** Spins before a read sleeps: about 20 us, the usual answer time of a hardware thread that is awake. */
-const spins = 400;
+/** Spins before a read sleeps: about 8 us, several times the answer time of a hardware thread that is awake. */
+const spins = 1500;
 
 export class ChannelPort implements BusPort {
   readonly #channel: Int32Array;

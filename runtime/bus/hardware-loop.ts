@@ -9,8 +9,8 @@ import type { HardwareCall, HardwareMessage, HardwareRequest } from "./hardware-
 /** Longest sleep: bounds how late a doorbell that was missed is noticed. */
 const maxSleepMs = 100;
 
-/** Passes without work before the thread sleeps: about 20 us, so that a driver's next access finds it awake. */
-const spinPasses = 60;
+/** Passes without work before the thread sleeps: about 40 us, so that a driver's next access finds it awake. */
+const spinPasses = 200;
 
 /**
  * Serves until told to stop or the hardware is lost. Never returns to the event loop meanwhile: everything that needs

@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { AccessWidth, WindowGrant } from "../api/grants.ts";
 import { checkAccess, denial } from "./register-space.ts";
@@ -13,8 +13,8 @@ describe("an access", () => {
       const bytes = width / 8;
       const offsets = Array.from({ length: 8 / bytes }, (_, index) => index * bytes);
       const covered = offsets.includes(offset) && Number.isInteger(value) && value >= 0 && value <= 2 ** width - 1;
-      expect(denial(grant, "write", offset, width as AccessWidth, value) === undefined).toBe(covered);
-      expect(denial(grant, "read", offset, width as AccessWidth, value) === undefined).toBe(offsets.includes(offset));
+      expect(denial(grant, "write", offset, width, value) === undefined).toBe(covered);
+      expect(denial(grant, "read", offset, width, value) === undefined).toBe(offsets.includes(offset));
     }));
   });
 

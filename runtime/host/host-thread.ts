@@ -14,13 +14,23 @@ import { TurnClock } from "../trace/turn-clock.ts";
 import { DriverInstance, failureKind } from "./driver-instance.ts";
 import { MessageRing } from "./message-ring.ts";
 import { ownThreadId, threadCpuMs } from "./thread-cpu.ts";
+import { rehearse } from "./rehearsal.ts";
 import { type FromHost, HostStatus, type HostTask, type StartMessage, type ToHost } from "./thread-messages.ts";
 
 /** Wake-ups served before the event loop gets its turn: control messages and timers must not starve under a storm. */
 const wakesPerYield = 16;
 
+/** Once per thread. */
+let rehearsed = false;
+
 /** Runs one host; resolves when the thread may be used again. Never rejects because of the driver. */
 export default async function runHost(task: HostTask): Promise<void> {
+  await host(task);
+  // What ran in the worker tier may have changed anything in this thread: the pool never gets it back, `terminate` ends it.
+  if (task.tier === "worker") await new Promise<never>(() => undefined);
+}
+
+async function host(task: HostTask): Promise<void> {
   const status = new Int32Array(task.status);
   Atomics.store(status, HostStatus.threadId, ownThreadId());
   const { control } = task;
@@ -40,6 +50,8 @@ async function load({ tier, bundle, limits, control, engine }: HostTask): Promis
   try {
     const thread = ownThreadId();
     const implementation: SandboxTier = tier === "quickjs" ? createQuickJsTier({ module: engine as WasmModule, cpuMs: () => threadCpuMs(thread) }) : workerTier;
+    if (!rehearsed) await rehearse(implementation, limits);
+    rehearsed = true;
     return await implementation.load(bundle.code, bundle.name, limits);
   } catch (error) {
     const guest = error instanceof GuestLoadError ? error.failure : undefined;

@@ -46,6 +46,7 @@ export class ThreadHost implements DriverHost {
   readonly #status = new SharedArrayBuffer(hostStatusBytes);
   readonly #ended: Promise<void>;
   #state: State = "loading";
+  #isLoaded = false;
   #loadFailure: Failure | undefined;
   #generation = 0n;
   #events: HostEvents | undefined;
@@ -136,8 +137,8 @@ export class ThreadHost implements DriverHost {
     if (this.#state === "finished") return this.#loadEnded();
     this.#begun = true;
     this.#unwatch = this.#parts.watchdog.watch({
-      // A bundle's top-level code runs once and cold: it gets as long as init.
-      status: this.#status, hangMs: () => (this.#state === "serving" ? task.limits.hangMs : task.limits.initMs), hung: (afterMs) => this.#hung(afterMs),
+      // A bundle's top-level code runs once and cold: it gets as long as init, also when its generation waits for it already.
+      status: this.#status, hangMs: () => (this.#isLoaded ? task.limits.hangMs : task.limits.initMs), hung: (afterMs) => this.#hung(afterMs),
     });
     try {
       await this.#parts.pool.run(task, { transferList: [task.control], signal: this.#abort.signal });
@@ -168,11 +169,14 @@ export class ThreadHost implements DriverHost {
   #receive(message: FromHost): void {
     if (this.#state === "finished") return;
     if (message.type === "loaded") {
+      this.#isLoaded = true;
       this.#loadEnded();
       if (this.#state === "loading") this.#state = "loaded";
       else this.#events?.started();
-    } else if (message.type === "load-failed") this.#refuse(message.failure);
-    else if (message.type === "log") this.#events?.log(message.level, message.text);
+    } else if (message.type === "load-failed") {
+      this.#loadEnded();
+      this.#refuse(message.failure);
+    } else if (message.type === "log") this.#events?.log(message.level, message.text);
     else {
       this.drain();
       this.#fail(message.failure);

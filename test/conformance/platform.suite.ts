@@ -86,18 +86,30 @@ function writeRam(port: BusPort, value: number, address: number = Register.ram):
   port.write(0, 1, 8, value);
 }
 
+/** Opens a line and reads, so that it is open before anything another driver posts: drivers' writes have no order among them. */
+function attach(port: BusPort): void {
+  port.irq(0, IrqOp.attach);
+  port.read(0, 1, 8);
+}
+
 /** 64 periodic interrupts per second. */
 function startTicks(port: BusPort): void {
   writeRam(port, 0x2a, Register.a);
   writeRam(port, 0x42, Register.b);
 }
 
+/** Runs `body` on a platform of its own, and ends it whatever happens. */
+async function withRig(factory: PlatformFactory, body: (rig: Rig) => Promise<void>): Promise<void> {
+  await using rig = new Rig(await factory.open());
+  await body(rig);
+}
+
 export function platformSuite(factory: PlatformFactory): void {
   describe(`platform ${factory.name}`, () => {
     const rigged = (name: string, body: (rig: Rig) => Promise<void>): void => {
       test(name, async () => {
-        await using rig = new Rig(await factory.open());
-        await body(rig);
+        expect.hasAssertions();
+        await withRig(factory, body);
       });
     };
     accessTests(rigged);
@@ -249,8 +261,8 @@ function irqTests(rigged: Rigged): void {
   rigged("a shared line waits for every sharer, and force-ack frees them", async (rig) => {
     const clock = await rig.connect();
     const serial = await rig.connectSerial();
-    clock.port.irq(0, IrqOp.attach);
-    serial.port.irq(0, IrqOp.attach);
+    attach(clock.port);
+    attach(serial.port);
     startTicks(clock.port);
     expect(await rig.irqs(clock.port)).toEqual([0]);
     expect(await rig.irqs(serial.port)).toEqual([0]);
@@ -270,8 +282,8 @@ function irqTests(rigged: Rigged): void {
   rigged("a sharer that is closed without ceremony does not block the others", async (rig) => {
     const clock = await rig.connect();
     const serial = await rig.connectSerial();
-    clock.port.irq(0, IrqOp.attach);
-    serial.port.irq(0, IrqOp.attach);
+    attach(clock.port);
+    attach(serial.port);
     startTicks(clock.port);
     await rig.irqs(clock.port);
     await rig.irqs(serial.port);
@@ -284,8 +296,8 @@ function irqTests(rigged: Rigged): void {
   rigged("a line that is never acked is reported, and its sharers go on", async (rig) => {
     const clock = await rig.connect();
     const serial = await rig.connectSerial({ limits: { ...limits, ackMs: 50 } });
-    clock.port.irq(0, IrqOp.attach);
-    serial.port.irq(0, IrqOp.attach);
+    attach(clock.port);
+    attach(serial.port);
     startTicks(clock.port);
     expect(await rig.irqs(clock.port)).toEqual([0]);
     readRam(clock.port, Register.c);
@@ -314,8 +326,8 @@ function irqTests(rigged: Rigged): void {
   rigged("an interrupt of the other device of a shared line is delivered to both", async (rig) => {
     const clock = await rig.connect();
     const serial = await rig.connectSerial();
-    clock.port.irq(0, IrqOp.attach);
-    serial.port.irq(0, IrqOp.attach);
+    attach(clock.port);
+    attach(serial.port);
     serial.port.write(0, Uart.mcr, 8, out2);
     serial.port.write(0, Uart.ier, 8, transmitterEmpty);
     expect(await rig.irqs(serial.port)).toEqual([0]);

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { FailureKind } from "../../runtime/api/failure.ts";
 import type { LedgerEntry } from "../../runtime/io-manager/ledger.ts";
 import type { TierName } from "../../runtime/sandbox/sandbox.ts";
-import { FailingMachine, type FailingOptions, fixtureNames, forever, intensity, lineOf, nothingLeft, resources } from "./failing-machine.ts";
+import { FailingMachine, type FailingOptions, fixtureNames, forever, intensity, lineOf, nothingLeft, resources, until } from "./failing-machine.ts";
 
 interface Expected {
   /** The kinds that are a right detection in each tier: which one depends on who is first. */
@@ -60,7 +60,7 @@ const failures: Readonly<Record<string, Expected>> = {
 };
 
 /** Fixtures that fail only on an event or under a limit of their own, and so have tests of their own. */
-const special = ["polls-window", "takes-memory"];
+const special = ["polls-window", "taints-thread", "takes-memory"];
 
 test("every fixture has its expectation", () => {
   expect(fixtureNames().sort()).toEqual([...Object.keys(failures), ...special].sort());
@@ -112,6 +112,18 @@ for (const tier of ["quickjs", "worker"] as const) {
     expectLedger(machine.ledger, 2, ["cmos"]);
     const [dump] = await machine.close();
     expect(dump!.failure.stack).toContain(`polls-window.ts:${lineOf("polls-window", "read8(1)")}`);
+  }));
+
+  test(`${tier}: no generation finds what an earlier one did to its thread`, () => checked(async () => {
+    await using machine = await FailingMachine.bringUp({ failure: "taints-thread", tier, times: forever });
+    for (let round = 0; round < 3; round++) {
+      await machine.held();
+      // Released, it starts with whatever threads the pool has by then.
+      machine.up.machine.driver("clock").supervisor.release();
+      await until(() => machine.failures > (round + 1) * (intensity + 1), () => `failure after release ${round}`);
+    }
+    await machine.held();
+    expect(machine.up.machine.logs.lines("clock").filter(({ source }) => source === "driver").map(({ text }) => text)).toEqual([]);
   }));
 }
 

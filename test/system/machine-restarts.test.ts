@@ -157,8 +157,8 @@ describe("clients in the middle of restarts", () => {
     const ask = (): void => {
       const mine = calls++;
       const call: Promise<unknown> = mine % 3 === 0 ? client.setUpdateEvents(mine % 2 === 0) : mine % 3 === 1 ? client.setTime(new Date(Date.UTC(2030, 1, 1))) : client.readTime();
-      const done = (): void => void settled.set(mine, (settled.get(mine) ?? 0) + 1);
-      call.then(done, (error: unknown) => { failed.push(error); done(); });
+      const settle = (): void => void settled.set(mine, (settled.get(mine) ?? 0) + 1);
+      call.then(settle, (error: unknown) => { failed.push(error); settle(); });
     };
     for (let kills = 0; kills < 6; kills++) {
       for (let count = 0; count < 12; count++) ask();

@@ -40,6 +40,12 @@ export class IrqLine {
     return this.#sources.size > 0;
   }
 
+  /** Whether some sharer has been delivered the line and has not acked yet. */
+  get owed(): boolean {
+    for (const binding of this.#bindings) if (binding.owesAck) return true;
+    return false;
+  }
+
   /** Drives the line from one source; the line is asserted while any source is. */
   setLevel(source: string, asserted: boolean): void {
     if (asserted && !this.asserted) this.#rises++;
@@ -56,8 +62,7 @@ export class IrqLine {
   }
 
   #evaluate(): void {
-    if (!this.asserted) return;
-    for (const binding of this.#bindings) if (binding.owesAck) return;
+    if (!this.asserted || this.owed) return;
     for (const binding of [...this.#bindings]) binding.deliver(this.#rises);
   }
 }

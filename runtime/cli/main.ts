@@ -1,5 +1,7 @@
 #!/usr/bin/env node
 /** The `airlock` program: runs one command line and ends with its exit code. */
+import { isAirlockError } from "../api/errors.ts";
+import { loadAddon } from "../exports/addon.ts";
 import { runCommandLine } from "./command-line.ts";
 
 /** After its command a process ends by itself; what still keeps it alive then is a leak, and is cut off. */
@@ -15,5 +17,15 @@ for (const stream of [process.stdout, process.stderr]) {
 process.exitCode = await runCommandLine(process.argv.slice(2), process.stdout, process.stderr);
 setTimeout(() => {
   if (process.env["AIRLOCK_DEBUG"] === "1") process.stderr.write(`airlock: ended with open handles: ${process.getActiveResourcesInfo().join(", ")}\n`);
-  process.exit();
+  endAtOnce(process.exitCode);
 }, lingerMs).unref();
+
+/** Node's own exit waits for every thread, also for one of the worker tier that is inside a long builtin: seconds. */
+function endAtOnce(code: number | string | null | undefined): never {
+  try {
+    return loadAddon().exitNow(Number(code ?? 0));
+  } catch (error) {
+    if (!isAirlockError(error, "AddonMissing")) throw error;
+    process.exit();
+  }
+}

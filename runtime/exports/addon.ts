@@ -39,6 +39,8 @@ export interface NativeAddon {
   /** Number of bytes, -1 when it would block. */
   write(fd: number, bytes: Uint8Array, offset: number): number;
   readonly Poll: PollConstructor;
+  /** Ends the process at once, threads that cannot be interrupted included. */
+  exitNow(code: number): never;
 }
 
 let loaded: NativeAddon | undefined;

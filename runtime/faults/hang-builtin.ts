@@ -1,15 +1,14 @@
-/** Endless loop inside one builtin, where no interpreter looks at its watch. */
+/**
+ * A loop inside one builtin, where no interpreter looks at its watch: 2,000,000,000 holes take V8 some seconds and QuickJS a
+ * minute. Not endless, because V8 cannot be stopped inside it: in the worker tier the thread lives until the builtin is done.
+ */
 import type { FaultDefinition } from "./fault.ts";
 
 const hangBuiltin: FaultDefinition = {
   name: "hang-builtin",
-  title: "loops for ever inside one builtin",
+  title: "loops inside one builtin",
   where: "operation",
-  run: () => {
-    // V8 skips the holes of an array; it does not skip those of an object that only looks like one.
-    new Array(2e9).indexOf(3);
-    return Array.prototype.indexOf.call({ length: Number.MAX_SAFE_INTEGER }, 3);
-  },
+  run: () => new Array(2e9).indexOf(3),
   detectedAs: ["hang"],
 };
 

@@ -15,7 +15,8 @@ import { deliver } from "./deliver.ts";
 import type { LoadSlots } from "./load-slots.ts";
 import { MessageRing, createMessageRing } from "./message-ring.ts";
 import { sourceStack } from "./source-position.ts";
-import { type FromHost, type HostTask, type ToHost, hostStatusBytes } from "./thread-messages.ts";
+import { yieldProcessor } from "./thread-cpu.ts";
+import { type FromHost, HostStatus, type HostTask, type ToHost, hostStatusBytes } from "./thread-messages.ts";
 import type { Watchdog } from "./watchdog.ts";
 
 /** A thread that is well leaves within this; one that does not is terminated. */
@@ -184,6 +185,8 @@ export class ThreadHost implements DriverHost {
   }
 
   #hung(afterMs: number): void {
+    // V8 cannot stop a thread inside some builtins; what runs on there must not take the processor from the next generation.
+    if (this.#spec.tier === "worker") yieldProcessor(new Int32Array(this.#status)[HostStatus.threadId]!);
     this.#abort.abort();
     this.#refuse({ kind: "hang", message: `did not come back from a turn after ${afterMs} ms` });
   }

@@ -16,8 +16,6 @@ export interface PlatformBench {
 
 export interface PlatformFactory {
   readonly name: string;
-  /** A connect after the close is refused. Inline hardware has nothing to end, and its world ends with it. */
-  readonly endsAtClose: boolean;
   open(): Promise<PlatformBench>;
 }
 
@@ -115,7 +113,7 @@ export function platformSuite(factory: PlatformFactory): void {
     accessTests(rigged);
     gateTests(rigged);
     irqTests(rigged);
-    lifeTests(rigged, factory);
+    lifeTests(rigged);
   });
 }
 
@@ -336,7 +334,7 @@ function irqTests(rigged: Rigged): void {
   });
 }
 
-function lifeTests(rigged: Rigged, { endsAtClose }: PlatformFactory): void {
+function lifeTests(rigged: Rigged): void {
   rigged("what a device does not have cannot be connected", async (rig) => {
     await expect(rig.connect({ windows: [{ ...cmos, name: "flash" }] })).rejects.toMatchObject({ code: "NotFound" });
     await expect(rig.connect({ irqs: [{ name: "alarm" }] })).rejects.toMatchObject({ code: "NotFound" });
@@ -379,7 +377,7 @@ function lifeTests(rigged: Rigged, { endsAtClose }: PlatformFactory): void {
     expect(readRam((await rig.connect()).port)).toBe(0x77);
   });
 
-  rigged(`the platform closes twice and tells nobody that it was lost${endsAtClose ? "; a connect is refused then" : ""}`, async (rig) => {
+  rigged(`the platform closes twice and tells nobody that it was lost; a connect is refused then`, async (rig) => {
     const lost: string[] = [];
     rig.bench.platform.watch({ lost: (reason) => lost.push(reason) });
     const { connection } = await rig.connect();
@@ -389,6 +387,6 @@ function lifeTests(rigged: Rigged, { endsAtClose }: PlatformFactory): void {
     connection.gate();
     await connection.mask();
     await connection.close();
-    if (endsAtClose) await expect(rig.connect()).rejects.toBeInstanceOf(Error);
+    await expect(rig.connect()).rejects.toBeInstanceOf(Error);
   });
 }

@@ -24,12 +24,12 @@ const channelPort = (connection: BusConnection): BusPort => new ChannelPort(conn
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => { setTimeout(resolve, ms); });
 
 platformSuite({
-  name: "sim, in a thread", endsAtClose: true,
+  name: "sim, in a thread",
   open: async () => ({ platform: await SimPlatform.start({ devices, epochMs }, realClock), port: channelPort, advance: sleep }),
 });
 
 platformSuite({
-  name: "sim, inline", endsAtClose: false,
+  name: "sim, inline",
   open: async () => {
     const clock = new VirtualClock();
     return {
@@ -42,7 +42,7 @@ platformSuite({
 
 describe.skipIf(!(await qemuAvailable()))("on QEMU", () => {
   platformSuite({
-    name: "QEMU", endsAtClose: true,
+    name: "QEMU",
     open: async () => ({ platform: await QemuPlatform.start({ devices, epochMs }, realClock), port: channelPort, advance: sleep }),
   });
 });

@@ -1,4 +1,5 @@
 /** The sim platform without a thread: the same backend on the world's own clock, for deterministic worlds. */
+import { AirlockError } from "../../api/errors.ts";
 import type { DeviceDescription } from "../../bus/device.ts";
 import { InlineConnection, type InlineHandle } from "../../bus/inline-connection.ts";
 import type { VirtualClock } from "../../api/clock.ts";
@@ -11,6 +12,7 @@ export class InlineSimPlatform implements Platform<InlineHandle> {
   readonly type = "sim";
   readonly devices: readonly DeviceDescription[];
   readonly #backend: SimBackend;
+  #closed = false;
 
   private constructor(backend: SimBackend, devices: readonly DeviceDescription[]) {
     this.#backend = backend;
@@ -23,6 +25,7 @@ export class InlineSimPlatform implements Platform<InlineHandle> {
   }
 
   async connect(grant: BusGrant, report: (report: BusReport) => void): Promise<BusConnection<InlineHandle>> {
+    if (this.#closed) throw new AirlockError("Closed", "the platform was closed");
     return new InlineConnection(this.#backend, grant, report);
   }
 
@@ -36,6 +39,7 @@ export class InlineSimPlatform implements Platform<InlineHandle> {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     this.#backend.close();
   }
 }

@@ -12,6 +12,16 @@ import type { RegisterSpace } from "../../bus/register-space.ts";
  */
 const maxLateMicros = 2_000;
 
+/**
+ * While an interrupt is delivered and not yet acked, device time goes on for `graceMicros`, then stands still, for at most
+ * `holdMicros`: a driver whose thread is not scheduled loses no characters by it. One that is dead or hung gets no such
+ * help: its lines are detached, or the hold is over.
+ */
+const graceMicros = 300;
+const holdMicros = 20_000;
+/** How long the hardware's thread sleeps while time stands still; an ack wakes it. */
+const heldIdleMicros = 200;
+
 /** How much faster than real time simulated hardware runs while it makes up for such a delay. */
 const catchUpShare = 0.25;
 
@@ -38,6 +48,8 @@ export class SimBackend implements HardwareBackend {
   #lastMicros: number;
   /** How far device time is behind. */
   #lagMicros = 0;
+  /** Since when some driver has owed an ack without a break. */
+  #owedSinceMicros: number | undefined;
 
   constructor(options: SimOptions) {
     this.#source = options.clock;
@@ -77,7 +89,7 @@ export class SimBackend implements HardwareBackend {
     this.#lastMicros = now;
     const due = this.#deviceClock.nextDueMicros();
     const limit = due === undefined ? Infinity : Math.max(0, due - this.#deviceClock.nowMicros()) + maxLateMicros;
-    const step = Math.min(elapsed + Math.min(this.#lagMicros, elapsed * catchUpShare), limit);
+    const step = this.#isHeld(now) ? 0 : Math.min(elapsed + Math.min(this.#lagMicros, elapsed * catchUpShare), limit);
     this.#lagMicros = Math.max(0, this.#lagMicros + elapsed - step);
     this.#deviceClock.advance(step);
   }
@@ -85,9 +97,20 @@ export class SimBackend implements HardwareBackend {
   idleMicros(): number {
     const due = this.#deviceClock?.nextDueMicros();
     if (this.#deviceClock === undefined || due === undefined) return Infinity;
+    if (this.#isHeld(this.#source.nowMicros())) return heldIdleMicros;
     const behind = this.#source.nowMicros() - this.#lastMicros;
     const pace = this.#lagMicros > 0 ? 1 + catchUpShare : 1;
     return Math.max(0, (due - this.#deviceClock.nowMicros()) / pace - behind);
+  }
+
+  /** Whether a driver owes an ack for longer than the grace, and not yet for longer than the hold. */
+  #isHeld(nowMicros: number): boolean {
+    let owed = false;
+    for (const line of this.#lines.values()) owed ||= line.owed;
+    if (!owed) this.#owedSinceMicros = undefined;
+    else this.#owedSinceMicros ??= nowMicros;
+    const owedMicros = nowMicros - (this.#owedSinceMicros ?? nowMicros);
+    return owedMicros > graceMicros && owedMicros < graceMicros + holdMicros;
   }
 
   statistics(device: string): Readonly<Record<string, number>> {

@@ -2,7 +2,7 @@
   "targets": [
     {
       "target_name": "airlock",
-      "sources": ["src/addon.cc", "src/errors.cc", "src/file.cc", "src/poll.cc", "src/pty.cc", "src/line_settings.cc", "src/exit.cc"],
+      "sources": ["src/addon.cc", "src/errors.cc", "src/file.cc", "src/poll.cc", "src/pty.cc", "src/line_settings.cc", "src/process.cc"],
       "cflags_cc!": ["-std=gnu++17", "-std=gnu++20"],
       "cflags_cc": [
         "-std=c++17", "-fno-exceptions", "-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Werror",

@@ -8,7 +8,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   airlock::RegisterPoll(env, exports);
   airlock::RegisterPty(env, exports);
   airlock::RegisterLineSettings(env, exports);
-  airlock::RegisterExit(env, exports);
+  airlock::RegisterProcess(env, exports);
   return exports;
 }
 

@@ -18,6 +18,6 @@ void RegisterFile(Napi::Env env, Napi::Object exports);
 void RegisterPoll(Napi::Env env, Napi::Object exports);
 void RegisterPty(Napi::Env env, Napi::Object exports);
 void RegisterLineSettings(Napi::Env env, Napi::Object exports);
-void RegisterExit(Napi::Env env, Napi::Object exports);
+void RegisterProcess(Napi::Env env, Napi::Object exports);
 
 }  // namespace airlock

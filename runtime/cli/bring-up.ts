@@ -3,12 +3,14 @@ import { existsSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Clock, realClock } from "../api/clock.ts";
-import { AirlockError } from "../api/errors.ts";
+import { AirlockError, isAirlockError } from "../api/errors.ts";
 import type { ChannelHandle } from "../bus/channel-port.ts";
 import type { DeviceDescription } from "../bus/device.ts";
 import type { Platform } from "../bus/platform.ts";
+import { loadAddon } from "../exports/addon.ts";
 import { findExports } from "../exports/find-exports.ts";
 import { bundleDriver } from "../host/bundle.ts";
+import { lowerPriority } from "../host/thread-cpu.ts";
 import { ThreadHostFactory } from "../host/thread-host-factory.ts";
 import { type LoadedDriver, type LoadedMachine, loadMachine } from "../machine/load.ts";
 import type { TierName } from "../sandbox/sandbox.ts";
@@ -64,7 +66,7 @@ export async function bringUp(options: BringUpOptions): Promise<BroughtUp> {
   const generations = new GenerationStore(state);
   const platform = await startPlatform(loaded, clock);
   const logs = new LogBook(clock);
-  const hosts = new ThreadHostFactory(clock);
+  const hosts = new ThreadHostFactory(clock, demotion());
   const control = new Map<string, FlightRecorder>();
   const recorder = (driver: string): FlightRecorder => {
     let found = control.get(driver);
@@ -98,6 +100,23 @@ async function closeAll(machine: Machine<ChannelHandle>, dumps: DumpKeeper, gene
   await machine.close();
   await dumps.settled();
   generations.save(Object.fromEntries([...machine.drivers.values()].map(({ name, supervisor }) => [name, supervisor.status.generation])));
+}
+
+/** How a thread that cannot be stopped gives way: with the addon it runs only when nothing else wants to. */
+function demotion(): ((threadId: number) => void) | undefined {
+  try {
+    const addon = loadAddon();
+    return (threadId) => {
+      try {
+        addon.setThreadIdle(threadId);
+      } catch {
+        lowerPriority(threadId); // a system that does not let its threads idle
+      }
+    };
+  } catch (error) {
+    if (!isAirlockError(error, "AddonMissing")) throw error;
+    return undefined;
+  }
 }
 
 function overrideTier(loaded: LoadedMachine, sandbox: TierName | undefined): LoadedMachine {

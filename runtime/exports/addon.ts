@@ -41,6 +41,8 @@ export interface NativeAddon {
   readonly Poll: PollConstructor;
   /** Ends the process at once, threads that cannot be interrupted included. */
   exitNow(code: number): never;
+  /** Lets a thread of this process run only when no other wants to; false when there is no such thread any more. */
+  setThreadIdle(threadId: number): boolean;
 }
 
 let loaded: NativeAddon | undefined;

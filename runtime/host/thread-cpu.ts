@@ -22,8 +22,7 @@ export function threadCpuMs(id: number): number | undefined {
 }
 
 /** Gives a thread the lowest priority: Linux takes a thread's id where POSIX says process. Does nothing elsewhere. */
-export function yieldProcessor(id: number): void {
-  if (id === 0) return;
+export function lowerPriority(id: number): void {
   try {
     os.setPriority(id, os.constants.priority.PRIORITY_LOW);
   } catch {

@@ -8,6 +8,7 @@ import { quickJsModule } from "../sandbox/quickjs/engine.ts";
 import { FlightRecorder, defaultRecorderSlots } from "../trace/flight-recorder.ts";
 import type { ArmedFault, DriverHost, HostEvents, HostFactory, HostSpec } from "./driver-host.ts";
 import { LoadSlots } from "./load-slots.ts";
+import { lowerPriority } from "./thread-cpu.ts";
 import { ThreadHost } from "./thread-host.ts";
 import { Watchdog } from "./watchdog.ts";
 
@@ -44,13 +45,14 @@ export class ThreadHostFactory implements HostFactory<ChannelHandle> {
   /** Spares about to be made. */
   readonly #warming = new Map<HostSpec, () => void>();
   readonly #recorders = new Map<string, FlightRecorder>();
-  readonly #recorderSlots: number;
+  readonly #demote: (threadId: number) => void;
   #closed = false;
 
-  constructor(clock: Clock, recorderSlots: number = defaultRecorderSlots) {
+  /** `demote` replaces the way a thread that cannot be stopped gives way; without it, by the lowest priority. */
+  constructor(clock: Clock, demote: (threadId: number) => void = lowerPriority) {
     this.#clock = clock;
     this.#watchdog = new Watchdog(clock);
-    this.#recorderSlots = recorderSlots;
+    this.#demote = demote;
   }
 
   /** Soon, not now: making a thread takes the control plane some ms, which a driver that is coming back needs itself. */
@@ -79,7 +81,7 @@ export class ThreadHostFactory implements HostFactory<ChannelHandle> {
   /** The flight recorder that the driver's generations write to, one after the other. */
   recorder(driver: string): FlightRecorder {
     let recorder = this.#recorders.get(driver);
-    if (recorder === undefined) this.#recorders.set(driver, (recorder = FlightRecorder.create(this.#recorderSlots, () => this.#clock.nowMicros())));
+    if (recorder === undefined) this.#recorders.set(driver, (recorder = FlightRecorder.create(defaultRecorderSlots, () => this.#clock.nowMicros())));
     return recorder;
   }
 
@@ -111,7 +113,7 @@ export class ThreadHostFactory implements HostFactory<ChannelHandle> {
 
   #make(spec: HostSpec, isUrgent: boolean): ThreadHost {
     return new ThreadHost(spec, {
-      pool: this.#pool(spec), clock: this.#clock, watchdog: this.#watchdog, slots: this.#slots, isUrgent, engine: spec.tier === "quickjs" ? quickJsModule() : undefined,
+      pool: this.#pool(spec), clock: this.#clock, watchdog: this.#watchdog, slots: this.#slots, isUrgent, demote: this.#demote, engine: spec.tier === "quickjs" ? quickJsModule() : undefined,
     });
   }
 

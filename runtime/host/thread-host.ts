@@ -15,7 +15,6 @@ import { deliver } from "./deliver.ts";
 import type { LoadSlots } from "./load-slots.ts";
 import { MessageRing, createMessageRing } from "./message-ring.ts";
 import { sourceStack } from "./source-position.ts";
-import { yieldProcessor } from "./thread-cpu.ts";
 import { type FromHost, HostStatus, type HostTask, type ToHost, hostStatusBytes } from "./thread-messages.ts";
 import type { Watchdog } from "./watchdog.ts";
 
@@ -32,6 +31,8 @@ export interface ThreadParts {
   /** Compiled engine code for the thread; a WebAssembly.Module. */
   readonly engine: object | undefined;
   readonly slots: LoadSlots;
+  /** Takes the processor from a thread that may not end for a while, by its id at the operating system. */
+  demote(threadId: number): void;
   /** Whether a client waits for this load already. */
   readonly isUrgent: boolean;
 }
@@ -186,7 +187,8 @@ export class ThreadHost implements DriverHost {
 
   #hung(afterMs: number): void {
     // V8 cannot stop a thread inside some builtins; what runs on there must not take the processor from the next generation.
-    if (this.#spec.tier === "worker") yieldProcessor(new Int32Array(this.#status)[HostStatus.threadId]!);
+    const threadId = new Int32Array(this.#status)[HostStatus.threadId]!;
+    if (this.#spec.tier === "worker" && threadId !== 0) this.#parts.demote(threadId);
     this.#abort.abort();
     this.#refuse({ kind: "hang", message: `did not come back from a turn after ${afterMs} ms` });
   }

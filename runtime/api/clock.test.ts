@@ -1,7 +1,7 @@
 /** The virtual clock: timers fire in order, at their time, once; cancelled ones never. */
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { VirtualClock, realClock } from "./clock.ts";
+import { TimerQueue, VirtualClock, realClock } from "./clock.ts";
 
 describe("virtual clock", () => {
   test("fires every timer once, in order of deadline and then of setting, at exactly its time", () => {
@@ -48,4 +48,27 @@ test("the real clock never goes back", () => {
     expect(now).toBeGreaterThanOrEqual(last);
     last = now;
   }
+});
+
+test("a delay longer than the event loop's longest does not fire at once", async () => {
+  const fired: string[] = [];
+  const cancels = [30 * 86_400e6, Infinity].map((delayMicros) => realClock.setTimer(delayMicros, () => { fired.push("early"); }));
+  await new Promise((resolve) => { setTimeout(resolve, 20); });
+  expect(fired).toEqual([]);
+  for (const cancel of cancels) cancel();
+});
+
+test("timers that are set and cancelled all the time take no memory, and the others keep their order", () => {
+  fc.assert(fc.property(fc.array(fc.nat(1000), { maxLength: 200 }), (delays) => {
+    const queue = new TimerQueue();
+    const fired: number[] = [];
+    for (const [index, delay] of delays.entries()) {
+      queue.add(delay, () => { fired.push(index); });
+      for (let times = 0; times < 10; times++) queue.add((delay * 7 + times) % 1000, () => { fired.push(-1); })();
+    }
+    expect(queue.size).toBe(delays.length);
+    expect(queue.stored).toBeLessThanOrEqual(2 * delays.length + 65);
+    for (let timer = queue.takeDue(1000); timer !== undefined; timer = queue.takeDue(1000)) timer.callback();
+    expect(fired).toEqual(delays.map((delay, index) => ({ delay, index })).toSorted((a, b) => a.delay - b.delay || a.index - b.index).map(({ index }) => index));
+  }));
 });

@@ -14,10 +14,20 @@ const threadOffsetMicros = typeof process === "undefined" ? 0 : Number(process.h
 export const realClock: Clock = {
   nowMicros: () => performance.now() * 1000 + threadOffsetMicros,
   setTimer: (delayMicros, callback) => {
-    const timer = setTimeout(callback, delayMicros / 1000);
+    let timer: ReturnType<typeof setTimeout>;
+    const arm = (delayMs: number): void => {
+      timer = delayMs > longestTimeoutMs ? setTimeout(() => arm(delayMs - longestTimeoutMs), longestTimeoutMs) : setTimeout(callback, delayMs);
+    };
+    arm(delayMicros / 1000);
     return () => clearTimeout(timer);
   },
 };
+
+/** Node fires a longer timeout after 1 ms and prints a warning, and drivers choose their delays themselves. */
+const longestTimeoutMs = 2 ** 31 - 1;
+
+/** Cancelled timers that may lie about before the queue is cleared of them. */
+const cancelledKept = 64;
 
 interface Timer {
   readonly dueMicros: number;
@@ -30,9 +40,14 @@ interface Timer {
  * Equal deadlines run in the order they were set.
  */
 export class TimerQueue {
-  readonly #heap: Timer[] = [];
+  #heap: Timer[] = [];
   readonly #cancelled = new Set<Timer>();
   #order = 0;
+
+  /** Timers in memory, cancelled ones included. */
+  get stored(): number {
+    return this.#heap.length;
+  }
 
   /** Number of timers that will still fire. */
   get size(): number {
@@ -53,7 +68,16 @@ export class TimerQueue {
     return () => {
       if (live) this.#cancelled.add(timer);
       live = false;
+      if (this.#cancelled.size > cancelledKept && this.#cancelled.size * 2 > this.#heap.length) this.#clear();
     };
+  }
+
+  /** Drops what was cancelled: a driver that makes its device set a timer anew all the time must not fill the memory. */
+  #clear(): void {
+    const live = this.#heap.filter((timer) => !this.#cancelled.has(timer));
+    this.#cancelled.clear();
+    // A sorted array is a heap.
+    this.#heap = live.toSorted((a, b) => (earlier(a, b) ? -1 : 1));
   }
 
   /** Deadline of the next timer that will fire. */

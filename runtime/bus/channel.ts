@@ -52,16 +52,6 @@ export function createDoorbell(): SharedArrayBuffer {
   return new SharedArrayBuffer(doorbellWords * 4);
 }
 
-/** One command as the hardware takes it: a private copy. */
-export interface Command {
-  op: number;
-  target: number;
-  /** Access width in bits, or the irq operation. */
-  detail: number;
-  offset: number;
-  value: number;
-}
-
 /** The ring's word index of command number `position`. */
 export function entryIndex(position: number): number {
   return headerWords + (position & (ringEntries - 1)) * entryWords;

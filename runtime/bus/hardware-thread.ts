@@ -1,5 +1,4 @@
 /** The control plane's end of a hardware thread: starts it, connects drivers to it, notices when it is lost. */
-import { once } from "node:events";
 import { MessageChannel, type MessagePort, Worker, receiveMessageOnPort } from "node:worker_threads";
 import { type Clock } from "../api/clock.ts";
 import { AirlockError, errorText } from "../api/errors.ts";
@@ -33,7 +32,7 @@ export class HardwareThread {
   readonly #pending = new Map<number, Pending>();
   readonly #reports = new Map<number, (report: BusReport) => void>();
   readonly #watchers = new Set<PlatformEvents>();
-  readonly #exited: Promise<unknown>;
+  readonly #exited: Promise<void>;
   #next = 1;
   #closing = false;
   #lost: string | undefined;
@@ -43,7 +42,7 @@ export class HardwareThread {
     this.#worker = worker;
     this.#control = control;
     this.#doorbell = doorbell;
-    this.#exited = once(worker, "exit");
+    this.#exited = new Promise((resolve) => { worker.once("exit", () => resolve()); });
     worker.on("exit", () => {
       // Why it ended may still be in its port.
       for (let last = receiveMessageOnPort(control); last !== undefined; last = receiveMessageOnPort(control)) this.#receive(last.message as HardwareMessage);
@@ -82,6 +81,8 @@ export class HardwareThread {
       await this.#call({ op: "connect", connection, handle });
     } catch (error) {
       this.#reports.delete(connection);
+      // A thread that was only late makes the connection yet; nobody would ever close it.
+      if (this.#lost === undefined && !this.#closing) this.#post({ op: "close", connection });
       throw error;
     }
     const step = async (request: HardwareRequest): Promise<void> => {

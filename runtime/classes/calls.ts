@@ -91,7 +91,7 @@ export class Calls<C extends ClassContract> {
       const { clock } = this.#environment;
       const call = new PendingCall(operation, operation.args.encode(args), clock.nowMicros(), { resolve, reject }, options.internal);
       if (this.#state === "active" && this.#answerFromLog(call)) return;
-      if (this.#queue.length >= maxQueuedCalls) {
+      if (this.#queue.length >= maxQueuedCalls && options.single !== true) {
         return reject(new AirlockError("QueueFull", `${this.#environment.driver}: ${maxQueuedCalls} calls are waiting; slow down until some are answered`));
       }
       for (const signal of [options.signal, options.closing]) if (signal !== undefined) call.listen(signal, () => this.#drop(call));

@@ -11,6 +11,8 @@ export interface ShadowCallOptions extends CallOptions {
   readonly closing?: AbortSignal;
   /** Made by the shadow itself: its answer is no service to a client. */
   readonly internal?: boolean;
+  /** Its class makes one at a time and would lose data without it: taken also when clients have filled the queue. */
+  readonly single?: boolean;
 }
 
 /** The two ends of a client's promise. */

@@ -1,6 +1,7 @@
 /** Writes a crash dump per failure, beside the recovery and never in its way. */
 import { LogLevel } from "../api/bridge.ts";
 import type { Clock } from "../api/clock.ts";
+import { errorText } from "../api/errors.ts";
 import type { Failure } from "../api/failure.ts";
 import { createDump } from "../trace/dump.ts";
 import { writeDump } from "../trace/dump-files.ts";
@@ -46,9 +47,9 @@ export class DumpKeeper {
     const writing = new Promise<void>((resolve) => { this.#clock.setTimer(writeDelayMs * 1000, resolve); }).then(() => {
       const recorders = Object.fromEntries(copies.map(([name, copy]) => [name, copy.snapshot()]));
       return this.#write(driver, failure, generation, recorders, lines, epochMs);
-    });
+    }).catch((error: unknown) => this.#logs.note(driver.name, generation, `no crash dump was made: ${errorText(error)}`, LogLevel.error));
     this.#writing.add(writing);
-    void writing.finally(() => this.#writing.delete(writing));
+    void writing.then(() => this.#writing.delete(writing));
   }
 
   /** Resolves when nothing is being written any more. */

@@ -138,8 +138,11 @@ export class Machine<Handle = unknown> {
   async #close(): Promise<ShutdownReport> {
     const report = await this.supervisor.shutdown();
     this.#unwatch();
-    await this.#hosts.close();
-    await this.platform.close();
+    try {
+      await this.#hosts.close();
+    } finally {
+      await this.platform.close();
+    }
     return report;
   }
 

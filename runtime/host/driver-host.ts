@@ -59,7 +59,7 @@ export interface DriverHost {
 
 /** Makes hosts; keeps warm spares, so that a start needs no load. */
 export interface HostFactory<Handle = unknown> {
-  /** Makes sure a spare of this driver is loaded or loading; errors of the load surface at `start`. */
+  /** Makes sure a spare of this driver is loaded or loading; one that fails is dropped, and a `start` then loads anew. */
   warm(spec: HostSpec): void;
   /** Whether no spare of this driver is still loading. */
   isWarm(driver: string): boolean;

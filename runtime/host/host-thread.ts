@@ -24,7 +24,12 @@ let rehearsed = false;
 
 /** Runs one host; resolves when the thread may be used again. Never rejects because of the driver. */
 export default async function runHost(task: HostTask): Promise<void> {
-  await host(task);
+  try {
+    await host(task);
+  } catch (error) {
+    if (task.tier !== "worker") throw error;
+    send(task.control, { type: "failed", failure: { kind: "exit", message: `the driver broke its host: ${errorText(error)}` } });
+  }
   // What ran in the worker tier may have changed anything in this thread: the pool never gets it back, `terminate` ends it.
   if (task.tier === "worker") await new Promise<never>(() => undefined);
 }
@@ -79,6 +84,8 @@ async function serve(task: HostTask, start: StartMessage, loaded: LoadedSandbox,
   const recorder = FlightRecorder.attach(start.recorder, () => clock.nowMicros());
   let finished = false;
   const fail = (failure: FromHost & { type: "failed" }): void => {
+    // Once: a driver in the middle of its turn can flood on.
+    if (finished) return;
     finished = true;
     send(task.control, failure);
   };
@@ -95,6 +102,7 @@ async function serve(task: HostTask, start: StartMessage, loaded: LoadedSandbox,
     setup: start.setup, port: new ChannelPort(start.handle), clock: realClock, trace: recorder, limits: task.limits,
     link: {
       output: (records) => {
+        if (finished) return;
         if (fromDriver.put(records)) fromDriver.notify();
         else fail({ type: "failed", failure: { kind: "message-flood", message: "sent messages faster than they can be taken" } });
       },
@@ -104,20 +112,24 @@ async function serve(task: HostTask, start: StartMessage, loaded: LoadedSandbox,
     },
   });
   inbox.wake = () => wakeHost(channel);
-  for (const { where, code } of start.faults) instance.inject(where, code);
-  instance.start();
-  for (let wakes = 1; !finished && !inbox.stopped; wakes++) {
-    const seen = Atomics.load(channel, ChannelWord.doorbell);
-    for (const message of inbox.take()) if (message.type === "inject") instance.inject(message.where, message.code);
-    const records = toDriver.take();
-    if (records !== undefined && records.length > 0) instance.deliver(records);
-    instance.pollIrqs();
-    if (wakes % wakesPerYield === 0) await new Promise((resolve) => { setImmediate(resolve); });
-    const wait = Atomics.waitAsync(channel, ChannelWord.doorbell, seen);
-    if (wait.async && !finished) await wait.value;
+  try {
+    for (const { where, code } of start.faults) instance.inject(where, code);
+    instance.start();
+    for (let wakes = 1; !finished && !inbox.stopped; wakes++) {
+      const seen = Atomics.load(channel, ChannelWord.doorbell);
+      for (const message of inbox.take()) if (message.type === "inject") instance.inject(message.where, message.code);
+      const records = toDriver.take();
+      if (records !== undefined && records.length > 0) instance.deliver(records);
+      instance.pollIrqs();
+      if (wakes % wakesPerYield === 0) await new Promise((resolve) => { setImmediate(resolve); });
+      const wait = Atomics.waitAsync(channel, ChannelWord.doorbell, seen);
+      if (wait.async && !finished) await wait.value;
+    }
+  } finally {
+    // Also when the host itself failed: the thread goes back to its pool, and no timer of this driver may fire in the next one.
+    instance.dispose();
+    unwatch();
   }
-  instance.dispose();
-  unwatch();
 }
 
 /** Control messages as a queue that can be waited for. */

@@ -72,3 +72,16 @@ test("indices that a tampering producer wrote are noticed or harmless: never mor
     else expect(taken).toHaveLength(head);
   }));
 });
+
+test("an end's own index is where it left it, whatever the other end writes", () => {
+  fc.assert(fc.property(fc.integer(), fc.integer(), (head, tail) => {
+    const { buffer, producer, consumer } = pair();
+    const words = new Int32Array(buffer);
+    producer.put(Uint8Array.of(1, 2, 3));
+    words[16] = tail;
+    expect([...consumer.take()!]).toEqual([1, 2, 3]);
+    words[0] = head;
+    expect(producer.put(Uint8Array.of(4))).toBe(true);
+    expect([...consumer.take()!]).toEqual([4]);
+  }));
+});

@@ -18,27 +18,33 @@ export function createMessageRing(): SharedArrayBuffer {
 export class MessageRing {
   readonly #words: Int32Array;
   readonly #data: Uint8Array;
+  /** This end's own index, which the other end can write to in shared memory but not here. */
+  #head: number;
+  #tail: number;
 
   constructor(buffer: SharedArrayBuffer) {
     this.#words = new Int32Array(buffer, 0, 2 * stride);
     this.#data = new Uint8Array(buffer, dataOffset, messageRingBytes);
+    this.#head = Atomics.load(this.#words, headWord);
+    this.#tail = Atomics.load(this.#words, tailWord);
   }
 
   /** Whether something waits for the consumer. */
   get hasData(): boolean {
-    return Atomics.load(this.#words, headWord) !== Atomics.load(this.#words, tailWord);
+    return Atomics.load(this.#words, headWord) !== this.#tail;
   }
 
   /** Puts one whole record or batch; false when it does not fit now. */
   put(bytes: Uint8Array): boolean {
-    const head = Atomics.load(this.#words, headWord);
+    const head = this.#head;
     const used = (head - Atomics.load(this.#words, tailWord)) | 0;
     if (used < 0 || bytes.length > messageRingBytes - used) return false;
     const at = head & (messageRingBytes - 1);
     const first = Math.min(bytes.length, messageRingBytes - at);
     this.#data.set(bytes.subarray(0, first), at);
     this.#data.set(bytes.subarray(first), 0);
-    Atomics.store(this.#words, headWord, (head + bytes.length) | 0);
+    this.#head = (head + bytes.length) | 0;
+    Atomics.store(this.#words, headWord, this.#head);
     return true;
   }
 
@@ -53,7 +59,7 @@ export class MessageRing {
    */
   take(): Uint8Array | undefined {
     const head = Atomics.load(this.#words, headWord);
-    const tail = Atomics.load(this.#words, tailWord);
+    const tail = this.#tail;
     const length = (head - tail) | 0;
     if (length < 0 || length > messageRingBytes) return undefined;
     const out = new Uint8Array(length);
@@ -61,14 +67,14 @@ export class MessageRing {
     const first = Math.min(length, messageRingBytes - at);
     out.set(this.#data.subarray(at, at + first));
     out.set(this.#data.subarray(0, length - first), first);
+    this.#tail = head;
     Atomics.store(this.#words, tailWord, head);
     return out;
   }
 
   /** Resolves at the producer's next `notify`; at once when something waits already. Never rejects, may stay pending. */
   async waitAsync(): Promise<void> {
-    const tail = Atomics.load(this.#words, tailWord);
-    const wait = Atomics.waitAsync(this.#words, headWord, tail);
+    const wait = Atomics.waitAsync(this.#words, headWord, this.#tail);
     if (wait.async) await wait.value;
   }
 }

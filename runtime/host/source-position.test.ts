@@ -41,6 +41,11 @@ describe("mapStack", () => {
   });
 });
 
+test("a map that names no source for a place has no frame there", () => {
+  const map = JSON.stringify({ version: 3, sources: [null], names: [], mappings: "AAAA" });
+  expect(mapStack("    at f (p/bundle.js:1:1)", { code: "", map, name: "p/bundle.js" })).toEqual([]);
+});
+
 test("sourceStack writes one frame per line", () => {
   expect(sourceStack(`    at explode (${place})\n    at <eval> (${place})`, bundle)).toBe("at explode (src/explode.ts:3:17)\nat src/explode.ts:3:17");
 });

@@ -29,7 +29,8 @@ export function mapStack(stack: string, bundle: DriverBundle): SourcePosition[] 
     const frame = parseFrame(line.slice(0, maxLineChars), bundle.name);
     if (frame === undefined) continue;
     const entry = map.findEntry(frame.line - 1, frame.column - 1);
-    if (!("originalSource" in entry) || entry.originalSource.startsWith(runtimeSourcePrefix)) continue;
+    // A map may name no source for a place, whatever the types say, and a driver chooses the places in its stack.
+    if (!("originalSource" in entry) || typeof entry.originalSource !== "string" || entry.originalSource.startsWith(runtimeSourcePrefix)) continue;
     positions.push({
       file: entry.originalSource, line: entry.originalLine + 1, column: entry.originalColumn + 1, functionName: frame.functionName,
     });

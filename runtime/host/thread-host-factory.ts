@@ -72,8 +72,10 @@ export class ThreadHostFactory implements HostFactory<ChannelHandle> {
   start(spec: HostSpec, generation: bigint, setup: DriverSetup, handle: ChannelHandle, faults: readonly ArmedFault[], events: HostEvents): DriverHost {
     this.#dropOthers(spec);
     const spares = this.#sparesOf(spec);
-    const at = Math.max(0, spares.findIndex((spare) => spare.loaded));
-    const host = spares.splice(at, 1)[0] ?? this.#make(spec, true);
+    // A spare that still waits for its turn to load has a place behind every start.
+    const chosen = spares.find((spare) => spare.loaded) ?? spares.find((spare) => spare.begun);
+    if (chosen !== undefined) spares.splice(spares.indexOf(chosen), 1);
+    const host = chosen ?? this.#make(spec, true);
     host.start(generation, setup, handle, this.recorder(spec.driver), faults, events);
     return host;
   }
@@ -94,10 +96,13 @@ export class ThreadHostFactory implements HostFactory<ChannelHandle> {
     this.#pools.clear();
   }
 
+  /** The spares that can be used. What made another one fail shows again in the next load, if it is the driver's own fault. */
   #sparesOf(spec: HostSpec): ThreadHost[] {
-    let spares = this.#spares.get(spec);
-    if (spares === undefined) this.#spares.set(spec, (spares = []));
-    return spares;
+    const spares = this.#spares.get(spec) ?? [];
+    const usable = spares.filter((spare) => spare.usable);
+    for (const spare of spares) if (!spare.usable) void spare.terminate();
+    this.#spares.set(spec, usable);
+    return usable;
   }
 
   /** A driver that was escalated to another tier or package needs its old spares no more. */

@@ -49,7 +49,6 @@ export class ThreadHost implements DriverHost {
   readonly #ended: Promise<void>;
   #state: State = "loading";
   #isLoaded = false;
-  #loadFailure: Failure | undefined;
   #generation = 0n;
   #events: HostEvents | undefined;
   #toDriver: MessageRing | undefined;
@@ -72,24 +71,24 @@ export class ThreadHost implements DriverHost {
     return this.#generation;
   }
 
-  /** Whether a start would be served by this spare. */
+  /** Whether a start would be served by this spare; not when its load failed, or its thread ended while it waited. */
   get usable(): boolean {
     return this.#state === "loading" || this.#state === "loaded";
+  }
+
+  /** Whether it has had its turn to load. */
+  get begun(): boolean {
+    return this.#begun;
   }
 
   get loaded(): boolean {
     return this.#state === "loaded";
   }
 
-  /** Turns the spare into the host of a generation; a load that failed is reported as this generation's failure. */
+  /** Turns the spare, which is usable, into the host of a generation; a load that fails later is this generation's failure. */
   start(generation: bigint, setup: DriverSetup, handle: ChannelHandle, recorder: FlightRecorder, faults: readonly ArmedFault[], events: HostEvents): void {
     this.#generation = generation;
     this.#events = events;
-    if (this.#loadFailure !== undefined) {
-      const failure = this.#loadFailure;
-      setImmediate(() => this.#fail(failure));
-      return;
-    }
     const isLoaded = this.#state === "loaded";
     this.#state = "serving";
     // In a later turn, as all events.
@@ -154,7 +153,9 @@ export class ThreadHost implements DriverHost {
 
   async #pump(ring: MessageRing): Promise<void> {
     while (this.#state === "serving") {
-      await ring.waitAsync();
+      // A driver that never stops sending must not keep the control plane from its timers, nor from the report of its flood.
+      if (ring.hasData) await new Promise((resolve) => { setImmediate(resolve); });
+      else await ring.waitAsync();
       this.drain();
     }
   }
@@ -177,7 +178,7 @@ export class ThreadHost implements DriverHost {
       else this.#events?.started();
     } else if (message.type === "load-failed") {
       this.#loadEnded();
-      this.#refuse(message.failure);
+      this.#fail(message.failure);
     } else if (message.type === "log") this.#events?.log(message.level, message.text);
     else {
       this.drain();
@@ -190,7 +191,7 @@ export class ThreadHost implements DriverHost {
     const threadId = new Int32Array(this.#status)[HostStatus.threadId]!;
     if (this.#spec.tier === "worker" && threadId !== 0) this.#parts.demote(threadId);
     this.#abort.abort();
-    this.#refuse({ kind: "hang", message: `did not come back from a turn after ${afterMs} ms` });
+    this.#fail({ kind: "hang", message: `did not come back from a turn after ${afterMs} ms` });
   }
 
   #exited(reason: string, code?: string): void {
@@ -200,20 +201,15 @@ export class ThreadHost implements DriverHost {
     if (this.#state === "finished") return;
     const memory = code === "ERR_WORKER_OUT_OF_MEMORY";
     const message = memory ? `ran out of its memory limit of ${this.#spec.limits.memoryBytes} bytes` : `the sandbox's thread ended: ${reason}`;
-    this.#refuse({ kind: memory ? "memory" : "exit", message });
-  }
-
-  /** Fails the generation, or keeps the failure for the start that will ask for it. */
-  #refuse(failure: Failure): void {
-    if (this.#events === undefined) this.#loadFailure ??= failure;
-    else this.#fail(failure);
+    this.#fail({ kind: memory ? "memory" : "exit", message });
   }
 
   #fail(failure: Failure): void {
     if (this.#state === "finished") return;
     this.#finish();
+    if (this.#events === undefined) return;
     const stack = failure.stack === undefined ? undefined : sourceStack(failure.stack, this.#spec.bundle);
-    this.#events?.failed({ ...failure, ...(stack !== undefined && { stack }) });
+    this.#events.failed({ ...failure, ...(stack !== undefined && { stack }) });
   }
 
   #finish(): void {

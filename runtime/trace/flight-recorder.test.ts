@@ -66,6 +66,13 @@ describe("the ring", () => {
     expect(recorder.snapshot().entries.map((entry) => entry.a)).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
   });
 
+  test.each([Infinity, 1e300, -1, 0.5, NaN])("a count of %d, which no recorder writes, gives a snapshot that ends", (count) => {
+    const recorder = FlightRecorder.create(16, () => 0);
+    recorder.record(TraceKind.read, 1, 2, 3, 4);
+    new Float64Array(recorder.buffer)[1] = count;
+    expect(recorder.snapshot().entries).toEqual([]);
+  });
+
   test("refuses a size or a buffer that is not one", () => {
     for (const size of [0, -1, 1.5, NaN, 2 ** 20 + 1]) expect(() => FlightRecorder.create(size, () => 0)).toThrow(RangeError);
     const good = FlightRecorder.create(16, () => 0).buffer;

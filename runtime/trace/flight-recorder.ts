@@ -108,7 +108,9 @@ export class FlightRecorder implements TraceSink {
   snapshot(): Snapshot {
     const copy = new Uint32Array(slotWords);
     const micros = new Float64Array(copy.buffer);
-    const count = this.recorded;
+    // What is no count was not written by a recorder: in the worker tier a driver shares the thread that writes.
+    const told = this.recorded;
+    const count = Number.isSafeInteger(told) ? told : 0;
     const entries: TraceEntry[] = [];
     for (let number = Math.max(0, count - this.slots); number < count; number++) {
       const at = headerBytes / 4 + ((number >>> 0) & this.#mask) * slotWords;

@@ -4,6 +4,7 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { TestEnvironment, type TestPort, attachAnswering, settle } from "../../../test/fixtures/driver-port.ts";
 import { AirlockError } from "../../api/errors.ts";
+import { maxQueuedCalls } from "../calls.ts";
 import { ByteRing } from "./byte-ring.ts";
 import { openClient, receiveBufferBytes } from "./client.ts";
 import { chunkBytes, defaultSettings, lineDelayMs } from "./line-time.ts";
@@ -71,6 +72,21 @@ describe("writing", () => {
     await answerAll(port);
     await write;
     expect(sentBytes([port])).toEqual([...text(transmitBufferBytes + 1000)]);
+  });
+
+  test("a client that fills the queue with other calls loses none of its bytes", async () => {
+    const { client, shadow, port, attach, answerAll } = await opened();
+    await answerAll(port);
+    shadow.detach();
+    const calls = Array.from({ length: maxQueuedCalls }, () => client.setSignals({ dataTerminalReady: true }));
+    const writer = client.writable.getWriter();
+    const write = writer.write(text(300));
+    await settle();
+    const next = await attach();
+    await answerAll(next);
+    await Promise.all(calls);
+    await write;
+    expect(sentBytes([port, next])).toEqual([...text(300)]);
   });
 
   test("aborting discards what is not sent, and does not hang on a driver that is away", async () => {

@@ -195,7 +195,7 @@ class SerialShadowCore implements SerialShadow {
     if (held === undefined) return;
     const data = held.queue.take(chunkBytes(this.#settings));
     if (data.length === 0) return;
-    this.#calls.call("transmit", { data }, { closing: held.closing.signal }).then(
+    this.#calls.call("transmit", { data }, { closing: held.closing.signal, single: true }).then(
       () => {
         held.queue.confirm();
         return this.#continue(held.queue);

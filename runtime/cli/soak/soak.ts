@@ -60,16 +60,19 @@ export async function soak(machine: Machine, workload: Workload, options: SoakOp
   let working = true;
   const work = (async () => { while (working) await workload.step(); })();
   const trials: Trial[] = [];
-  for (let turn = 0; clock.nowMicros() < end || turn < options.faults.length; turn++) {
-    const fault = options.faults[turn % options.faults.length]!;
-    trials.push(await injectOnce(machine, driver, fault));
-    look();
-    options.progress?.(Math.min(1, 1 - (end - clock.nowMicros()) / (options.forMs * 1000)), trials.length);
-    await wait(clock, options.everyMs);
+  try {
+    for (let turn = 0; clock.nowMicros() < end || turn < options.faults.length; turn++) {
+      const fault = options.faults[turn % options.faults.length]!;
+      trials.push(await injectOnce(machine, driver, fault));
+      look();
+      options.progress?.(Math.min(1, 1 - (end - clock.nowMicros()) / (options.forMs * 1000)), trials.length);
+      await wait(clock, options.everyMs);
+    }
+    await until(clock, () => driver.supervisor.recoveries.every(isRecovered));
+  } finally {
+    working = false;
+    await work;
   }
-  await until(clock, () => driver.supervisor.recoveries.every(isRecovered));
-  working = false;
-  await work;
   look();
   return { trials, failures: seen.size, recovered: [...seen].filter(isRecovered).length };
 }

@@ -1,7 +1,7 @@
 /** Records: what is put is read, and no bytes at all make reading throw or run past their end. */
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { maxPayloadBytes, putRecord, readRecords, recordBytes, recordHeaderBytes } from "./records.ts";
+import { cutRecords, maxPayloadBytes, putRecord, readRecords, recordBytes, recordHeaderBytes } from "./records.ts";
 
 const record = fc.record({ kind: fc.integer({ min: 0, max: 0xffff }), id: fc.integer({ min: 0, max: 0xffff }), tag: fc.integer({ min: 0, max: 0xffff_ffff }), payload: fc.uint8Array({ maxLength: 64 }) });
 
@@ -24,6 +24,18 @@ describe("records", () => {
         return;
       }
       expect(framed.records.reduce((sum, { payload }) => sum + recordBytes(payload.length), 0)).toBe(data.length);
+    }));
+  });
+
+  test("pieces have whole records, keep their order, and are no longer than asked for", () => {
+    fc.assert(fc.property(fc.array(record, { maxLength: 30 }), fc.integer({ min: 80, max: 400 }), (records, mostBytes) => {
+      const batch = new Uint8Array(records.reduce((sum, { payload }) => sum + recordBytes(payload.length), 0));
+      let at = 0;
+      for (const { kind, id, tag, payload } of records) at = putRecord(batch, at, kind, id, tag, payload);
+      const pieces = cutRecords(batch, mostBytes);
+      expect(pieces.every((piece) => piece.length > 0 && piece.length <= mostBytes)).toBe(true);
+      const framed = pieces.map((piece) => readRecords(piece));
+      expect(framed.flatMap((piece) => (piece.ok ? piece.records : []))).toEqual(records);
     }));
   });
 

@@ -53,6 +53,23 @@ export function putRecord(target: Uint8Array, at: number, kind: number, id: numb
   return end;
 }
 
+/** Where to cut framed records so that each piece has whole records and at most `mostBytes`; one longer record stays whole. */
+export function cutRecords(bytes: Uint8Array, mostBytes: number): Uint8Array[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const pieces: Uint8Array[] = [];
+  let start = 0;
+  for (let at = 0; at < bytes.length; ) {
+    const end = Math.min(bytes.length, at + recordBytes(view.getUint32(at, true)));
+    if (end - start > mostBytes && at > start) {
+      pieces.push(bytes.subarray(start, at));
+      start = at;
+    }
+    at = end;
+  }
+  if (start < bytes.length) pieces.push(bytes.subarray(start));
+  return pieces;
+}
+
 /**
  * Reads every record of `bytes`. The input must already be a private copy: payloads are views into it.
  * Returns the records, or the reason why the framing is malformed.

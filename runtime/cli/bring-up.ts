@@ -87,8 +87,7 @@ export async function bringUp(options: BringUpOptions): Promise<BroughtUp> {
     machine.start();
     return { machine, state, dumps, close: () => closeAll(machine, dumps, generations) };
   } catch (error) {
-    await hosts.close();
-    await platform.close();
+    await Promise.allSettled([hosts.close(), platform.close()]);
     throw error;
   }
 }
@@ -97,8 +96,11 @@ export async function bringUp(options: BringUpOptions): Promise<BroughtUp> {
 const reservedGenerations = 1_000_000_000n;
 
 async function closeAll(machine: Machine<ChannelHandle>, dumps: DumpKeeper, generations: GenerationStore): Promise<void> {
-  await machine.close();
-  await dumps.settled();
+  try {
+    await machine.close();
+  } finally {
+    await dumps.settled();
+  }
   generations.save(Object.fromEntries([...machine.drivers.values()].map(({ name, supervisor }) => [name, supervisor.status.generation])));
 }
 

@@ -1,7 +1,9 @@
 /** The entry of a driver host's thread: loads a bundle, waits as a warm spare, then serves one generation of a driver. */
 import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
+import { mailboxBytes } from "../api/bridge.ts";
 import { realClock } from "../api/clock.ts";
 import { errorText } from "../api/errors.ts";
+import { cutRecords } from "../api/records.ts";
 import { ChannelWord, wakeHost } from "../bus/channel.ts";
 import { ChannelPort } from "../bus/channel-port.ts";
 import { GuestLoadError, type LoadedSandbox, type SandboxTier } from "../sandbox/sandbox.ts";
@@ -18,6 +20,8 @@ import { type FromHost, HostStatus, type HostTask, type StartMessage, type ToHos
 
 /** Wake-ups served before the event loop gets its turn: control messages and timers must not starve under a storm. */
 const wakesPerYield = 16;
+
+const nothing = new Uint8Array(0);
 
 /** Once per thread. */
 let rehearsed = false;
@@ -118,8 +122,7 @@ async function serve(task: HostTask, start: StartMessage, loaded: LoadedSandbox,
     for (let wakes = 1; !finished && !inbox.stopped; wakes++) {
       const seen = Atomics.load(channel, ChannelWord.doorbell);
       for (const message of inbox.take()) if (message.type === "inject") instance.inject(message.where, message.code);
-      const records = toDriver.take();
-      if (records !== undefined && records.length > 0) instance.deliver(records);
+      for (const records of cutRecords(toDriver.take() ?? nothing, mailboxBytes)) instance.deliver(records);
       instance.pollIrqs();
       if (wakes % wakesPerYield === 0) await new Promise((resolve) => { setImmediate(resolve); });
       const wait = Atomics.waitAsync(channel, ChannelWord.doorbell, seen);

@@ -6,7 +6,7 @@ import type { Clock } from "../api/clock.ts";
 import { errorText } from "../api/errors.ts";
 import type { Failure } from "../api/failure.ts";
 import type { DriverSetup } from "../api/grants.ts";
-import { putRecord, readRecords, recordBytes } from "../api/records.ts";
+import { type MessageRecord, putRecord, readRecords, recordBytes } from "../api/records.ts";
 import { wakeHost } from "../bus/channel.ts";
 import type { ChannelHandle } from "../bus/channel-port.ts";
 import type { FlightRecorder } from "../trace/flight-recorder.ts";
@@ -17,6 +17,9 @@ import { MessageRing, createMessageRing } from "./message-ring.ts";
 import { sourceStack } from "./source-position.ts";
 import { type FromHost, HostStatus, type HostTask, type ToHost, hostStatusBytes } from "./thread-messages.ts";
 import type { Watchdog } from "./watchdog.ts";
+
+/** Records handed on in one turn of the event loop: some ms of a client's work, so that the watchdog is late by no more. */
+const recordsPerTurn = 256;
 
 /** A thread that is well leaves within this; one that does not is terminated. */
 const leaveMs = 20;
@@ -53,6 +56,8 @@ export class ThreadHost implements DriverHost {
   #events: HostEvents | undefined;
   #toDriver: MessageRing | undefined;
   #fromDriver: MessageRing | undefined;
+  /** Taken from the ring and not handed on yet. */
+  readonly #arrived: MessageRecord[] = [];
   #channel: Int32Array | undefined;
   #unwatch: () => void = () => undefined;
   #loadEnded: () => void = () => undefined;
@@ -154,19 +159,29 @@ export class ThreadHost implements DriverHost {
   async #pump(ring: MessageRing): Promise<void> {
     while (this.#state === "serving") {
       // A driver that never stops sending must not keep the control plane from its timers, nor from the report of its flood.
-      if (ring.hasData) await new Promise((resolve) => { setImmediate(resolve); });
+      if (ring.hasData || this.#arrived.length > 0) await new Promise((resolve) => { setImmediate(resolve); });
       else await ring.waitAsync();
-      this.drain();
+      if (this.#arrived.length === 0) this.#take();
+      this.#deliver(recordsPerTurn);
     }
   }
 
   drain(): void {
+    this.#take();
+    this.#deliver(Infinity);
+  }
+
+  #take(): void {
     if (this.#state !== "serving") return;
     const bytes = this.#fromDriver?.take();
-    if (bytes?.length === 0) return;
     const framed = bytes === undefined ? { ok: false as const, reason: "the message ring was tampered with" } : readRecords(bytes);
-    if (framed.ok) deliver(framed.records, this.#events);
+    if (framed.ok) this.#arrived.push(...framed.records);
     else this.#fail({ kind: "protocol-violation", message: `malformed message: ${framed.reason}` });
+  }
+
+  #deliver(most: number): void {
+    const records = this.#arrived.splice(0, most);
+    if (this.#state === "serving" && records.length > 0) deliver(records, this.#events);
   }
 
   #receive(message: FromHost): void {

@@ -77,10 +77,13 @@ export class Session {
   }
 
   async #close(): Promise<void> {
-    for (const workload of this.#workloads.values()) await workload.close();
-    await this.up.close();
-    if (this.#temporary !== undefined) await rm(this.#temporary, { recursive: true, force: true });
-    this.#ignoreSignals();
+    try {
+      await Promise.allSettled([...this.#workloads.values()].map((workload) => workload.close()));
+      await this.up.close();
+    } finally {
+      if (this.#temporary !== undefined) await rm(this.#temporary, { recursive: true, force: true });
+      this.#ignoreSignals();
+    }
   }
 }
 

@@ -92,8 +92,8 @@ export async function bringUp(options: BringUpOptions): Promise<BroughtUp> {
   }
 }
 
-/** Generations one run may use before it has to write the file again: more than any policy allows in years. */
-const reservedGenerations = 1_000_000_000n;
+/** Generations one run may use: a restart a minute for two years. */
+const reservedGenerations = 1_000_000n;
 
 async function closeAll(machine: Machine<ChannelHandle>, dumps: DumpKeeper, generations: GenerationStore): Promise<void> {
   try {
@@ -131,5 +131,16 @@ async function startPlatform(loaded: LoadedMachine, clock: Clock): Promise<Platf
   const file = new URL(`../platform/${loaded.platform.type}/start${extension}`, import.meta.url);
   if (!existsSync(file)) throw new AirlockError("PlatformUnavailable", `this build has no platform "${loaded.platform.type}"`, { platform: loaded.platform.type });
   const { startPlatform: start } = (await import(file.href)) as { startPlatform: StartPlatform };
-  return start(loaded.platform, loaded.devices, clock);
+  try {
+    return await start(loaded.platform, loaded.devices, clock);
+  } catch (error) {
+    throw placed(loaded, error);
+  }
+}
+
+/** What a platform does not find for a device is a mistake in the machine file, and has its place there. */
+function placed(loaded: LoadedMachine, error: unknown): unknown {
+  if (!isAirlockError(error, "NotFound") || typeof error.fields.device !== "string") return error;
+  const { line, column } = loaded.source.locate(["devices", error.fields.device], "key");
+  return new AirlockError("MachineFileInvalid", `${loaded.file}:${line}:${column}: ${error.message}`, { ...error.fields, file: loaded.file, line, column }, { cause: error });
 }

@@ -4,13 +4,14 @@ import { type ErrorCode, isAirlockError } from "../api/errors.ts";
 /** Name -> number and meaning. Stable: scripts depend on them. */
 export const exitCodes = {
   ok: { code: 0, meaning: "done; nothing was found wrong" },
-  negative: { code: 1, meaning: "the command ran and its answer is no: a failure was not recovered, a limit was missed; also an internal error" },
+  negative: { code: 1, meaning: "the command ran and its answer is no: a failure was not detected or not recovered, a client saw an error; also an internal error" },
   usage: { code: 2, meaning: "the command line is wrong: unknown command, option, argument or fault, or a file that is not what the command takes" },
   badInput: { code: 3, meaning: "a machine file, manifest, bundle or package is wrong; each problem is one line" },
   platform: { code: 4, meaning: "the platform cannot be started here, or the hardware was lost" },
   state: { code: 5, meaning: "the state directory or a socket, port or path is taken or cannot be used" },
   notFound: { code: 6, meaning: "no such driver, file or dump, or no such machine is running" },
   unavailable: { code: 7, meaning: "the driver or the daemon cannot do that now: held, closing, overloaded, or not supported here" },
+  interrupted: { code: 130, meaning: "SIGINT ended a trial, soak or bench before its end; 143 when it was SIGTERM" },
 } as const;
 
 export type ExitName = keyof typeof exitCodes;

@@ -1,4 +1,5 @@
 /** Starts the exports of a machine file and gives each a client of its driver. */
+import path from "node:path";
 import type { Clock } from "../api/clock.ts";
 import { LogLevel } from "../api/bridge.ts";
 import { AirlockError, errorText } from "../api/errors.ts";
@@ -35,7 +36,7 @@ export async function startExports(machine: Machine, stateDirectory: string, clo
       const definition = definitions.get(loaded.type)!;
       checkClass(machine, loaded, definition);
       const started = await definition.start({
-        name: loaded.name, options: loaded.options, stateDirectory, clock,
+        name: loaded.name, options: loaded.options, stateDirectory, clock, directory: path.dirname(path.resolve(machine.loaded.file)),
         log: exportLog(machine, loaded), open: () => openClient(machine, loaded, gate),
       });
       running.push({ loaded, export: started });

@@ -22,8 +22,10 @@ export interface ExportContext<Options = unknown, Client = unknown> {
    */
   open(): Promise<Client>;
   readonly log: ExportLog;
-  /** Directory of the machine's state, which exists; relative paths of options are below it. */
+  /** Directory of the machine's state, which exists; for default paths. */
   readonly stateDirectory: string;
+  /** The machine file's folder: relative paths of options are below it. */
+  readonly directory: string;
   readonly clock: Clock;
 }
 

@@ -337,6 +337,10 @@ function loadExport({ file, source, problems, fail }: Loading, name: string, ext
       `export "${name}" names driver "${driver}", which does not exist; ${advice(driver, Object.keys(file.drivers), "driver")}`,
     );
   }
+  const other = Object.keys(file.exports).find((one) => file.exports[one]!.driver === driver);
+  if (other !== undefined && other !== name) {
+    fail([...at, "driver"], `exports "${other}" and "${name}" both offer driver "${driver}"; a device has one client at a time, keep one export`);
+  }
   if (!Object.hasOwn(extensions.exports, type)) {
     fail(
       [...at, "type"],

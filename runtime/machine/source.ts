@@ -173,6 +173,7 @@ function inspect(document: Document, fail: (offset: number, what: string) => voi
       const start = key?.range?.[0] ?? offset;
       if (!isScalar(key) || typeof key.value !== "string") fail(start, "key is not a word; write a name");
       else if (seen.has(key.value)) fail(start, `key "${key.value}" appears twice; keep one`);
+      else if (key.value === "__proto__") fail(start, 'key "__proto__" is no name; choose another');
       else seen.add(key.value);
       visit(value, depth + 1);
     }

@@ -327,6 +327,10 @@ export class TestShadow implements Shadow {
     this.state = "active";
   }
 
+  probe(): Promise<void> {
+    return Promise.resolve();
+  }
+
   giveUp(error: Error): void {
     if (this.attachedGeneration !== undefined) this.#world.violations.push("gave up while attached");
     this.gaveUp.push(error.message);

@@ -76,6 +76,10 @@ class RtcShadowCore implements RtcShadow {
     this.#calls.detach();
   }
 
+  async probe(): Promise<void> {
+    await this.#calls.call("readTime", {}, { internal: true });
+  }
+
   giveUp(error: AirlockError): void {
     this.#calls.giveUp(error);
   }

@@ -212,10 +212,16 @@ class SerialShadowCore implements SerialShadow {
     if (this.#holder?.queue === queue) this.#transmit();
   }
 
+  async probe(): Promise<void> {
+    await this.#calls.call("getSignals", {}, { internal: true });
+  }
+
   /** Changes output signals for the shadow itself. */
   #drive(outputs: { dtr: boolean; rts: boolean; break: boolean }): void {
     this.#outputs = outputs;
-    this.#calls.call("setSignals", outputs, { internal: true }).catch((error: unknown) => this.#environment.note(`the signals were not set: ${errorText(error)}`));
+    this.#calls.call("setSignals", outputs, { internal: true }).catch((error: unknown) => {
+      if (!isAirlockError(error, "DriverUnavailable")) this.#environment.note(`the signals were not set: ${errorText(error)}`);
+    });
   }
 
   /** Tells the holder of a change of the input signals that happened while no driver watched them. */

@@ -1,20 +1,19 @@
 /** A machine file written for one measurement, brought up, and gone afterwards, whatever happens. */
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import os from "node:os";
+import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { type BroughtUp, bringUp } from "../bring-up.ts";
 import { closeOnSignal } from "../interrupt.ts";
+import { makeTemporaryDirectory } from "../temporary-directory.ts";
 
 /** Writes what `text` makes of the path from the file to the project's folder, brings it up, and measures. */
 export async function withMachine<T>(text: (root: string) => string, measure: (up: BroughtUp) => Promise<T>): Promise<T> {
-  const directory = await mkdtemp(path.join(os.tmpdir(), "airlock-bench-"));
-  const remove = (): Promise<void> => rm(directory, { recursive: true, force: true });
+  const { path: directory, remove } = makeTemporaryDirectory();
   try {
     const file = path.join(directory, "machine.yaml");
     await writeFile(file, text(path.relative(directory, projectFolder())));
     const up = await bringUp({ file, state: directory });
-    const close = async (): Promise<void> => { await up.close(); await remove(); };
+    const close = async (): Promise<void> => { await up.close(); remove(); };
     const ignoreSignals = closeOnSignal(close);
     try {
       return await measure(up);
@@ -23,7 +22,7 @@ export async function withMachine<T>(text: (root: string) => string, measure: (u
       ignoreSignals();
     }
   } finally {
-    await remove();
+    remove();
   }
 }
 

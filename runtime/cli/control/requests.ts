@@ -122,24 +122,13 @@ async function faultNamed(how: string) {
   return fault;
 }
 
-/**
- * Makes the driver do something, because an armed fault waits for its next operation: a query without arguments, which
- * changes nothing at the device, through the class's own client. Where that is not possible, the fault waits for a client.
- */
+/** Makes the driver do something, because an armed fault waits for its next operation. What goes wrong then is the fault's doing. */
 async function provoke(machine: Machine, driver: MachineDriver): Promise<void> {
-  const query = driver.shadow.contract.operationList.find(({ treatment, args }) => treatment === "query" && args.maxBytes === 0);
-  if (query === undefined) return;
   try {
-    const client = machine.client(driver.name) as Record<string, unknown>;
-    const call = client[query.name];
-    if (typeof call === "function") await within(machine, detectMs, Promise.resolve(call.call(client)));
-    const close = client["close"];
-    if (typeof close === "function") await within(machine, detectMs, Promise.resolve(close.call(client)));
+    await within(machine, detectMs, driver.shadow.probe());
   } catch (error) {
-    // The port is an export's, whose client's traffic sets the fault off; or the call was what failed.
-    const { generation } = driver.supervisor.status;
     if (!isAirlockError(error)) throw error;
-    machine.logs.note(driver.name, generation, `fault injection: ${error.message}`, 20);
+    machine.logs.note(driver.name, driver.supervisor.status.generation, `fault injection: ${error.message}`, 20);
   }
 }
 

@@ -1,7 +1,4 @@
 /** A machine brought up to be made to fail: limits on restarts lifted, a workload per driver, everything gone afterwards. */
-import { mkdtemp, rm } from "node:fs/promises";
-import os from "node:os";
-import path from "node:path";
 import { AirlockError } from "../../api/errors.ts";
 import { type Workload, sleep } from "../../classes/workload.ts";
 import type { TierName } from "../../sandbox/sandbox.ts";
@@ -9,6 +6,7 @@ import type { RestartOptions } from "../../supervisor/restart-policy.ts";
 import { type BroughtUp, bringUp } from "../bring-up.ts";
 import { closeOnSignal } from "../interrupt.ts";
 import { uniform } from "../random.ts";
+import { type TemporaryDirectory, makeTemporaryDirectory } from "../temporary-directory.ts";
 
 export interface SessionOptions {
   readonly file: string;
@@ -27,13 +25,13 @@ const unlimited: RestartOptions = { policy: "permanent", intensity: Infinity, pe
 
 export class Session {
   readonly up: BroughtUp;
-  readonly #temporary: string | undefined;
+  readonly #temporary: TemporaryDirectory | undefined;
   readonly #random: () => number;
   readonly #workloads = new Map<string, Workload>();
   readonly #ignoreSignals: () => void;
   #closed: Promise<void> | undefined;
 
-  private constructor(up: BroughtUp, temporary: string | undefined, seed: number) {
+  private constructor(up: BroughtUp, temporary: TemporaryDirectory | undefined, seed: number) {
     this.up = up;
     this.#temporary = temporary;
     this.#random = uniform(seed);
@@ -41,14 +39,14 @@ export class Session {
   }
 
   static async open(options: SessionOptions): Promise<Session> {
-    const temporary = options.state === undefined ? await mkdtemp(path.join(os.tmpdir(), "airlock-")) : undefined;
+    const temporary = options.state === undefined ? makeTemporaryDirectory() : undefined;
     try {
-      const up = await bringUp({ file: options.file, state: options.state ?? temporary, sandbox: options.sandbox, restart: () => unlimited });
+      const up = await bringUp({ file: options.file, state: options.state ?? temporary?.path, sandbox: options.sandbox, restart: () => unlimited });
       const session = new Session(up, temporary, options.seed);
       await session.#settled();
       return session;
     } catch (error) {
-      if (temporary !== undefined) await rm(temporary, { recursive: true, force: true });
+      temporary?.remove();
       throw error;
     }
   }
@@ -81,7 +79,7 @@ export class Session {
       await Promise.allSettled([...this.#workloads.values()].map((workload) => workload.close()));
       await this.up.close();
     } finally {
-      if (this.#temporary !== undefined) await rm(this.#temporary, { recursive: true, force: true });
+      this.#temporary?.remove();
       this.#ignoreSignals();
     }
   }

@@ -19,7 +19,7 @@ const settingsPollMicros = 100_000;
 const baudRates = { min: 50, max: 4_000_000 };
 
 const options = z.strictObject({
-  /** Path of a symbolic link to the terminal; default `<name>.tty` in the state directory. */
+  /** Path of a symbolic link to the terminal; relative to the machine file; default `<name>.tty` in the state directory. */
   link: z.string().min(1).max(4_096).optional(),
   /** Line settings until a client sets others. Linux keeps data bits and parity from PTY clients, so these stay. */
   baudRate: z.number().int().min(baudRates.min).max(baudRates.max).default(115_200),
@@ -58,7 +58,8 @@ class PtyExport implements RunningExport {
 
   constructor(context: ExportContext<PtyOptions, SerialPort>) {
     this.#context = context;
-    this.address = path.resolve(context.stateDirectory, context.options.link ?? `${context.name}.tty`);
+    const { link } = context.options;
+    this.address = link === undefined ? path.resolve(context.stateDirectory, `${context.name}.tty`) : path.resolve(context.directory, link);
     this.ended = new Promise((resolve) => { this.#end = resolve; });
     this.#terminal = openTerminal(context.options, {
       received: async (bytes) => {

@@ -21,7 +21,7 @@ const patienceMicros = 100_000;
 const maxConnections = 8;
 
 const options = z.strictObject({
-  /** Path of the socket; default `<name>.sock` in the state directory. */
+  /** Path of the socket; relative to the machine file; default `<name>.sock` in the state directory. */
   path: z.string().min(1).max(4_096).optional(),
   /** Line settings of the port: a socket has none that a client could change. */
   baudRate: z.number().int().min(50).max(4_000_000).default(115_200),
@@ -64,7 +64,8 @@ class UnixExport implements RunningExport {
 
   constructor(context: ExportContext<UnixOptions, SerialPort>) {
     this.#context = context;
-    this.address = path.resolve(context.stateDirectory, context.options.path ?? `${context.name}.sock`);
+    const { path: chosen } = context.options;
+    this.address = chosen === undefined ? path.resolve(context.stateDirectory, `${context.name}.sock`) : path.resolve(context.directory, chosen);
     this.ended = new Promise((resolve) => { this.#end = resolve; });
     this.#server = net.createServer((socket) => this.#connected(socket));
     this.#server.maxConnections = maxConnections;

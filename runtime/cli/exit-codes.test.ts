@@ -7,13 +7,13 @@ import { exitCodeOf, exitCodes, exitCodesText, exitOfError } from "./exit-codes.
 const readme = readFileSync(new URL("README.md", import.meta.url), "utf8");
 
 describe("exit codes", () => {
-  test("are 0 and up without a gap, and listed by help", () => {
-    expect(Object.values(exitCodes).map(({ code }) => code)).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+  test("are 0 and up without a gap, then the shells' own for a signal, and listed by help", () => {
+    expect(Object.values(exitCodes).map(({ code }) => code)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 130]);
     for (const { code, meaning } of Object.values(exitCodes)) expect(exitCodesText()).toContain(`  ${code}  ${meaning}`);
   });
 
   test("the README lists the same codes with the same meanings and errors, and no others", () => {
-    const rows = [...readme.matchAll(/^\| (\d) \| (.+?) \| (.*?) \|$/gm)].map(([, code, meaning, errors]) => ({ code: Number(code), meaning, errors: errors!.split(", ").filter((one) => one !== "").sort() }));
+    const rows = [...readme.matchAll(/^\| (\d+) \| (.+?) \| (.*?) \|$/gm)].map(([, code, meaning, errors]) => ({ code: Number(code), meaning, errors: errors!.split(", ").filter((one) => one !== "").sort() }));
     expect(rows).toEqual(Object.entries(exitCodes).map(([name, { code, meaning }]) => ({
       code, meaning, errors: Object.entries(exitOfError).filter(([, exit]) => exit === name).map(([error]) => error).sort(),
     })));

@@ -10,15 +10,15 @@ import type { RegisterSpace } from "../../bus/register-space.ts";
  * Device time never runs further than this past an event that is due: a thread that was not scheduled in time slows
  * the simulated hardware down instead of making it lose characters that real hardware would not have lost.
  */
-const maxLateMicros = 2_000;
+const maxLateMicros = 200;
 
 /**
  * While an interrupt is delivered and not yet acked, device time goes on for `graceMicros`, then stands still, for at most
  * `holdMicros`: a driver whose thread is not scheduled loses no characters by it. One that is dead or hung gets no such
  * help: its lines are detached, or the hold is over.
  */
-const graceMicros = 300;
-const holdMicros = 20_000;
+const graceMicros = 150;
+const holdMicros = 100_000;
 /** How long the hardware's thread sleeps while time stands still; an ack wakes it. */
 const heldIdleMicros = 200;
 

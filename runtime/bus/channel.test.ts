@@ -5,7 +5,7 @@ import { AirlockError } from "../api/errors.ts";
 import { ChannelWord, CommandOp, ReadStatus, createChannel, createDoorbell, entryIndex, gateAll, ringEntries } from "./channel.ts";
 import { type ChannelHandle, ChannelPort } from "./channel-port.ts";
 import { ChannelServer } from "./channel-server.ts";
-import { FakeBackend, fakeGrant } from "./fake-backend.ts";
+import { FakeBackend, fakeGrant } from "./test-backend.ts";
 import type { BusReport } from "./platform.ts";
 
 /** Both ends in one thread: what is read must be put by hand, because the port's own read would wait for another thread. */

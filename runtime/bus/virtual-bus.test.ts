@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { IrqOp } from "../api/bridge.ts";
-import { FakeBackend, fakeGrant } from "./fake-backend.ts";
+import { FakeBackend, fakeGrant } from "./test-backend.ts";
 import type { BusReport } from "./platform.ts";
 import { VirtualBus } from "./virtual-bus.ts";
 

@@ -10,6 +10,7 @@ import type { Platform } from "../bus/platform.ts";
 import { loadAddon } from "../exports/addon.ts";
 import { findExports } from "../exports/find-exports.ts";
 import { bundleDriver } from "../host/bundle.ts";
+import { matchDrivers } from "../io-manager/match.ts";
 import { lowerPriority } from "../host/thread-cpu.ts";
 import { ThreadHostFactory } from "../host/thread-host-factory.ts";
 import { type LoadedDriver, type LoadedMachine, loadMachine } from "../machine/load.ts";
@@ -54,13 +55,20 @@ export async function loadMachineFile(file: string): Promise<LoadedMachine> {
   return loadMachine(file, { exports: Object.fromEntries([...exports].map(([type, definition]) => [type, definition.options])) });
 }
 
+/** The same, and refuses drivers that do not match: before anything is made that would have to be removed again. */
+export async function loadMatchingMachine(file: string): Promise<LoadedMachine> {
+  const loaded = await loadMachineFile(file);
+  matchDrivers(loaded, loaded.devices);
+  return loaded;
+}
+
 /**
  * Brings a machine up and starts its drivers; resolves when they are starting. Leaves nothing behind when it rejects.
  * @throws AirlockError MachineFileInvalid, BundleInvalid, PlatformUnavailable, StateUnusable, ...
  */
 export async function bringUp(options: BringUpOptions): Promise<BroughtUp> {
   const clock = options.clock ?? realClock;
-  const loaded = overrideTier(await loadMachineFile(options.file), options.sandbox);
+  const loaded = overrideTier(await loadMatchingMachine(options.file), options.sandbox);
   const state = stateDirectory(loaded.name, options.state);
   makeStateDirectory(state);
   const generations = new GenerationStore(state);

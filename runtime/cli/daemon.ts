@@ -3,7 +3,7 @@ import { stop as stopBundler } from "esbuild";
 import { realClock } from "../api/clock.ts";
 import { AirlockError, errorText } from "../api/errors.ts";
 import type { TierName } from "../sandbox/sandbox.ts";
-import { type BroughtUp, bringUp, loadMachineFile } from "./bring-up.ts";
+import { type BroughtUp, bringUp, loadMatchingMachine } from "./bring-up.ts";
 import { RecoveryTimes } from "./control/recovery-times.ts";
 import { machineRequests } from "./control/requests.ts";
 import { ControlServer } from "./control/server.ts";
@@ -38,7 +38,7 @@ interface Stop {
  * @throws what bringing it up throws; AirlockError HardwareLost after an orderly teardown; AddressInUse, StateUnusable
  */
 export async function runDaemon({ file, state: chosen, sandbox, view }: DaemonOptions): Promise<boolean> {
-  const loaded = await loadMachineFile(file);
+  const loaded = await loadMatchingMachine(file);
   const state = stateDirectory(loaded.name, chosen);
   makeStateDirectory(state);
   const stop = watchSignals();

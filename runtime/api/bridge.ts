@@ -24,6 +24,11 @@ export interface Bridge {
   /** Writes a register; posted: returns before the device has seen it. */
   write(window: number, offset: number, width: AccessWidth, value: number): void;
   irq(line: number, op: IrqOp): void;
+  /**
+   * Makes `sizeBytes` of DMA region `region` from `offset` the same for driver and device: with `toDevice` what the driver
+   * wrote, else what the device wrote. Does nothing where both have the same pages.
+   */
+  sync(region: number, offset: number, sizeBytes: number, toDevice: boolean): void;
   log(level: LogLevel, text: string): void;
   /** Microseconds of the machine's clock; starts at an arbitrary value and never goes back. */
   nowMicros(): number;
@@ -43,6 +48,8 @@ export interface Bridge {
 export interface GuestBridge extends Bridge {
   readonly inbox: ArrayBuffer;
   readonly outbox: ArrayBuffer;
+  /** The guest's view of DMA region number `region`; the same object at every call. */
+  memory(region: number): ArrayBuffer;
 }
 
 /** What the guest gives the host: handle `length` bytes of records in the inbox. Flushes what it wrote before it returns. */

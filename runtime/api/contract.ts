@@ -1,5 +1,6 @@
 /** Class contracts: a kind of device, its operations and events, and how each is treated when a driver dies midway. */
 import { type Fields, type Struct, type StructValue, struct } from "./layout.ts";
+import type { WordLayout } from "./words.ts";
 
 /**
  * What happens to a call whose driver dies:
@@ -17,6 +18,19 @@ export interface OperationDefinition<A extends Fields = Fields, R extends Fields
   readonly deadlineMs: number;
 }
 
+/**
+ * A queue: requests go down and completions come up as batches of fixed-size entries, for traffic that is too much for one
+ * message each. What a request carries besides its entry lies in the class's DMA buffers, which the guest never sees.
+ */
+export interface QueueDefinition<R extends string = string, C extends string = string> {
+  readonly request: WordLayout<R>;
+  readonly completion: WordLayout<C>;
+  /** How long a driver may keep one request; Infinity where requests wait for something outside, as receive buffers do. */
+  readonly deadlineMs: number;
+  /** Most requests a driver has at once. */
+  readonly depth: number;
+}
+
 export interface ClassDefinition {
   /** The class's name in manifests and folders: "rtc". */
   readonly name: string;
@@ -24,6 +38,7 @@ export interface ClassDefinition {
   readonly version: number;
   readonly operations: Readonly<Record<string, OperationDefinition>>;
   readonly events: Readonly<Record<string, Fields>>;
+  readonly queues?: Readonly<Record<string, QueueDefinition>>;
 }
 
 export interface Operation<A = Fields, R = Fields> {
@@ -41,20 +56,34 @@ export interface EventKind<E = Fields> {
   readonly payload: Struct<E>;
 }
 
+/** A queue with its id on the wire. */
+export interface Queue<R extends string = string, C extends string = string> extends QueueDefinition<R, C> {
+  readonly id: number;
+  readonly name: string;
+}
+
+type QueuesOf<D extends ClassDefinition> = D["queues"] extends Readonly<Record<string, QueueDefinition>> ? D["queues"] : Record<never, never>;
+
 /** A class contract with its layouts compiled: what clients, shadows, drivers and validators share. */
 export interface ClassContract<D extends ClassDefinition = ClassDefinition> {
   readonly name: string;
   readonly version: number;
   readonly operations: { readonly [K in keyof D["operations"]]: Operation<D["operations"][K]["args"], D["operations"][K]["reply"]> };
   readonly events: { readonly [K in keyof D["events"]]: EventKind<D["events"][K]> };
+  readonly queues: {
+    readonly [K in keyof QueuesOf<D>]: QueuesOf<D>[K] extends QueueDefinition<infer R, infer C> ? Queue<R, C> : never;
+  };
   /** Operations by their id on the wire (position in the definition). */
   readonly operationList: readonly Operation[];
   /** Events by their id on the wire (position in the definition). */
   readonly eventList: readonly EventKind[];
+  /** Queues by their id on the wire (position in the definition). */
+  readonly queueList: readonly Queue[];
 }
 
 export type OperationName<C extends ClassContract> = keyof C["operations"] & string;
 export type EventName<C extends ClassContract> = keyof C["events"] & string;
+export type QueueName<C extends ClassContract> = keyof C["queues"] & string;
 export type Args<C extends ClassContract, K extends OperationName<C>> =
   C["operations"][K] extends Operation<infer A, infer _R> ? StructValue<A> : never;
 export type Reply<C extends ClassContract, K extends OperationName<C>> =
@@ -69,8 +98,10 @@ export function defineClass<const D extends ClassDefinition>(definition: D): Cla
     args: struct(operation.args), reply: struct(operation.reply),
   }));
   const eventList = Object.entries(definition.events).map(([name, fields], id): EventKind => ({ id, name, payload: struct(fields) }));
+  const queueList = Object.entries(definition.queues ?? {}).map(([name, queue], id): Queue => ({ ...queue, id, name }));
   return {
-    name: definition.name, version: definition.version, operationList, eventList,
+    name: definition.name, version: definition.version, operationList, eventList, queueList,
+    queues: Object.fromEntries(queueList.map((q) => [q.name, q])) as unknown as ClassContract<D>["queues"],
     operations: Object.fromEntries(operationList.map((o) => [o.name, o])) as unknown as ClassContract<D>["operations"],
     events: Object.fromEntries(eventList.map((e) => [e.name, e])) as unknown as ClassContract<D>["events"],
   };

@@ -1,9 +1,10 @@
 /** What driver authors import as "airlock/driver": defineDriver and the types of everything a driver is given. */
-import type { Args, ClassContract, EventName, EventPayload, OperationName, Reply } from "./contract.ts";
+import type { Args, ClassContract, EventName, EventPayload, OperationName, QueueName, Reply } from "./contract.ts";
 import type { Rights } from "./grants.ts";
 
 export type { ClassContract } from "./contract.ts";
 export { AirlockError, isAirlockError } from "./errors.ts";
+export { highWord, joinWords, lowWord } from "./words.ts";
 
 /**
  * A granted range of device registers. Offsets are bytes from its start, values unsigned and little endian.
@@ -39,6 +40,40 @@ export interface IrqLine {
   wait(): Promise<void>;
 }
 
+/**
+ * DMA memory: the driver and its device both reach it, the driver as bytes, the device at `iova`. Little endian on every
+ * machine Airlock runs on. What the device writes may change at any time: copy, then check, then use the copy.
+ *
+ * Where the platform can, both see the same pages at once. Where it can't, they see each other's writes at `sync` calls only,
+ * so a correct driver makes them: `syncForDevice` before a register write that tells the device to look, `syncForCpu` before
+ * it reads what the device may have written. They cost next to nothing where they are not needed.
+ */
+export interface DmaMemory {
+  readonly name: string;
+  /** The address of byte 0 for the device; page-aligned. */
+  readonly iova: number;
+  readonly sizeBytes: number;
+  readonly bytes: Uint8Array;
+  /** The same memory as 32-bit words. */
+  readonly words: Uint32Array;
+  syncForDevice(offset: number, sizeBytes: number): void;
+  syncForCpu(offset: number, sizeBytes: number): void;
+}
+
+/**
+ * The driver's end of one of its class's queues. Requests come in batches, completions leave in batches: all that were
+ * completed by the end of a turn go together. Each request is completed exactly once, in any order.
+ */
+export interface DriverQueue {
+  /**
+   * Sets the handler. `words` holds `count` entries of the queue's request layout one after the other, and is only valid
+   * during the call. A promise it returns is awaited for errors.
+   */
+  onRequests(handler: (words: Uint32Array, count: number) => void | Promise<void>): void;
+  /** Completes a request: the words of the queue's completion layout, `tag` first; those left out are 0. */
+  complete(tag: number, word1?: number, word2?: number, word3?: number): void;
+}
+
 /** The machine's clock, the only time a driver has. Deterministic worlds run it at their own pace. */
 export interface DriverClock {
   /** Microseconds since an arbitrary start; never goes back. */
@@ -65,6 +100,10 @@ export interface DriverContext<C extends ClassContract> {
   window(this: void, name: string): RegisterWindow;
   /** The granted line of that manifest name; throws CapabilityViolation when it was not granted. */
   irq(this: void, name: string): IrqLine;
+  /** The granted DMA memory of that manifest name; throws CapabilityViolation when it was not granted. */
+  dma(this: void, name: string): DmaMemory;
+  /** The driver's end of that queue of its class. */
+  queue(this: void, name: QueueName<C>): DriverQueue;
   /** Resolves with the name of the first of these lines that is raised. */
   waitAny(this: void, ...lines: IrqLine[]): Promise<string>;
   readonly clock: DriverClock;

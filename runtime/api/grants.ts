@@ -17,12 +17,23 @@ export interface IrqGrant {
   readonly name: string;
 }
 
+/** DMA memory of the driver's own, in its IOMMU domain. */
+export interface DmaGrant {
+  readonly name: string;
+  /** Where the device finds it: an address of the driver's own IOMMU domain, page-aligned. */
+  readonly iova: number;
+  /** Whole pages of 4096 bytes. */
+  readonly sizeBytes: number;
+}
+
 /** Everything a driver instance starts with. The index of a window or line is its handle at the bridge. */
 export interface DriverSetup {
   /** The driver's name in the machine file; also the holder of its capabilities. */
   readonly driver: string;
   readonly windows: readonly WindowGrant[];
   readonly irqs: readonly IrqGrant[];
+  /** Memory that both the driver and its device reach. The class's buffers are not among it: their contents never enter a sandbox. */
+  readonly dma: readonly DmaGrant[];
   /** Hard limit of the sandbox's memory. */
   readonly memoryBytes: number;
   /** The `options` of this driver in the machine file. */

@@ -1,8 +1,9 @@
 /** The guest side of the bridge: bundled with every driver, it turns records into calls and answers into records. */
 import { type Bridge, type Dispatch, type FaultPoint, type GuestBridge, IrqOp, LogLevel, type Phase } from "./bridge.ts";
-import type { DriverContext, DriverDefinition, DriverOperations, IrqLine, RegisterWindow } from "./driver.ts";
+import type { DmaMemory, DriverContext, DriverDefinition, DriverOperations, IrqLine, RegisterWindow } from "./driver.ts";
 import { AirlockError } from "./errors.ts";
 import type { AccessWidth, DriverSetup } from "./grants.ts";
+import { GuestQueues } from "./guest-queues.ts";
 import { type MessageRecord, RecordKind, putRecord, readRecords } from "./records.ts";
 
 type Operation = (args: unknown) => unknown;
@@ -35,6 +36,7 @@ class Guest {
   readonly #waiters = new Map<number, ((line: number) => void)[]>();
   readonly #timers = new Map<number, () => unknown>();
   readonly #faults = new Map<FaultPoint, (tools: FaultTools) => unknown>();
+  readonly #queues: GuestQueues;
   #tamper: Put | undefined;
   #operations: DriverOperations<DriverDefinition["contract"]> | undefined;
   #used = 0;
@@ -46,6 +48,9 @@ class Guest {
     this.#bridge = bridge;
     this.#inbox = new Uint8Array(bridge.inbox);
     this.#outbox = new Uint8Array(bridge.outbox);
+    this.#queues = new GuestQueues(
+      definition.contract, (kind, id, tag, payload) => this.#append(kind, id, tag, payload), () => { if (!this.#dispatching) this.#flush(); },
+    );
   }
 
   dispatch(length: number): void {
@@ -61,6 +66,7 @@ class Guest {
     switch (record.kind) {
       case RecordKind.init: return this.#guard("init", () => this.#replaced("init", record) ?? this.#init());
       case RecordKind.request: return this.#guard("operation", () => this.#replaced("operation", record) ?? this.#request(record));
+      case RecordKind.requests: return this.#guard("operation", () => this.#queues.deliver(record));
       case RecordKind.irq: return this.#guard("irq", () => this.#replaced("irq", record) ?? this.#interrupt(record.id));
       case RecordKind.timer: return this.#guard("timer", () => this.#expire(record.tag));
       case RecordKind.fault: return this.#guard("operation", () => this.#arm(record));
@@ -146,17 +152,28 @@ class Guest {
   }
 
   #put(kind: number, id: number, tag: number, payload: Uint8Array): void {
+    // What was completed before this record is sent before it.
+    this.#queues.flush();
+    this.#append(kind, id, tag, payload);
+    if (!this.#dispatching) this.#flush();
+  }
+
+  #append(kind: number, id: number, tag: number, payload: Uint8Array): void {
     let end = putRecord(this.#outbox, this.#used, kind, id, tag, payload);
     if (end < 0) {
-      this.#flush();
+      this.#send();
       end = putRecord(this.#outbox, 0, kind, id, tag, payload);
       if (end < 0) throw new AirlockError("ProtocolViolation", `a record of ${payload.length} bytes does not fit the outbox`);
     }
     this.#used = end;
-    if (!this.#dispatching) this.#flush();
   }
 
   #flush(): void {
+    this.#queues.flush();
+    this.#send();
+  }
+
+  #send(): void {
     if (this.#used === 0) return;
     const length = this.#used;
     this.#used = 0;
@@ -172,6 +189,7 @@ class Guest {
     const bridge = this.#bridge;
     const lines = setup.irqs.map((grant, index) => this.#line(grant.name, index));
     const windows = setup.windows.map((grant, index) => registerWindow(bridge, grant, index));
+    const memories = setup.dma.map((grant, index) => dmaMemory(bridge, grant, index));
     const find = <T extends { readonly name: string }>(kind: string, list: readonly T[], name: string): T => {
       const found = list.find((item) => item.name === name);
       if (found === undefined) {
@@ -190,6 +208,8 @@ class Guest {
       name: setup.driver,
       window: (name) => find("window", windows, name),
       irq: (name) => find("irq", lines, name),
+      dma: (name) => find("DMA memory", memories, name),
+      queue: (name) => this.#queues.find(name),
       waitAny: (...wanted) => new Promise((resolve) => {
         const indices = wanted.map((line) => lines.indexOf(line));
         const wake = (line: number): void => {
@@ -236,6 +256,15 @@ function registerWindow(bridge: Bridge, grant: DriverSetup["windows"][number], i
   return {
     name: grant.name, sizeBytes: grant.sizeBytes, rights: grant.rights,
     read8: read(8), read16: read(16), read32: read(32), write8: write(8), write16: write(16), write32: write(32),
+  };
+}
+
+function dmaMemory(bridge: GuestBridge, { name, iova, sizeBytes }: DriverSetup["dma"][number], index: number): DmaMemory {
+  const memory = bridge.memory(index);
+  return {
+    name, iova, sizeBytes, bytes: new Uint8Array(memory), words: new Uint32Array(memory),
+    syncForDevice: (offset, size) => bridge.sync(index, offset, size, true),
+    syncForCpu: (offset, size) => bridge.sync(index, offset, size, false),
   };
 }
 

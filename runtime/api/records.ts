@@ -15,6 +15,8 @@ export const RecordKind = {
   irq: 3,
   /** To the driver: timer `tag` has expired. */
   timer: 4,
+  /** To the driver: requests of queue `id`, whole entries of its request layout. */
+  requests: 6,
   /** To the driver, only from fault injection: fetch and arm the fault code. */
   fault: 5,
   /** From the driver: init has finished. */
@@ -23,6 +25,8 @@ export const RecordKind = {
   reply: 17,
   /** From the driver: event `id`. */
   event: 18,
+  /** From the driver: completions of queue `id`, whole entries of its completion layout. */
+  completions: 19,
 } as const;
 
 export type RecordKind = (typeof RecordKind)[keyof typeof RecordKind];

@@ -1,14 +1,16 @@
 /** For driver authors' unit tests: runs one driver in this process on register spaces of the test's own, no machine needed. */
 import { type Bridge, type GuestBridge, IrqOp, mailboxBytes } from "./bridge.ts";
 import { VirtualClock } from "./clock.ts";
-import type { Args, ClassContract, EventName, EventPayload, Operation, OperationName, Reply } from "./contract.ts";
+import type { Args, ClassContract, EventName, EventPayload, Operation, OperationName, QueueName, Reply } from "./contract.ts";
 import type { DriverDefinition } from "./driver.ts";
 import { AirlockError } from "./errors.ts";
 import type { AccessWidth, DriverSetup, Rights } from "./grants.ts";
 import { serve } from "./guest.ts";
+import { TestMemory } from "./testing-memory.ts";
 import { RecordKind, putRecord, readRecords } from "./records.ts";
 
 export { VirtualClock } from "./clock.ts";
+export { TestMemory } from "./testing-memory.ts";
 
 /** What answers a driver's register accesses: a fake of the test's own, or a device model. */
 export interface TestSpace {
@@ -28,6 +30,8 @@ export interface TestWindow {
 export interface TestHardware {
   readonly windows?: Readonly<Record<string, TestWindow>>;
   readonly irqs?: readonly string[];
+  /** Its DMA memory, by name; the test's device reaches it, and whatever else the test puts there, through the same object. */
+  readonly memory?: TestMemory;
   readonly options?: Readonly<Record<string, string | number | boolean>>;
   /** Shared with device models that have timers of their own; a new one when left out. */
   readonly clock?: VirtualClock;
@@ -58,6 +62,10 @@ export interface TestDriver<C extends ClassContract> {
   takeEvents(): TestEvent<C>[];
   /** Performs an operation; machine time moves on as far as the driver waits for timers. Rejects with what the driver threw. */
   call<K extends OperationName<C>>(name: K, args: Args<C, K>): Promise<Reply<C, K>>;
+  /** Gives the driver a batch of requests of a queue: an array of the entry's words each. It has them when this resolves. */
+  submit(queue: QueueName<C>, ...requests: readonly (readonly number[])[]): Promise<void>;
+  /** The completions of a queue since the last call of this: the words of each entry. */
+  takeCompletions(queue: QueueName<C>): number[][];
   /** Drives an interrupt line: level-triggered, masked from delivery to ack. */
   setIrq(name: string, asserted: boolean): void;
   /** Moves machine time and runs what is due. Rejects when the driver failed meanwhile. */
@@ -96,6 +104,8 @@ class InMemoryDriver<C extends ClassContract> implements TestDriver<C> {
   readonly #dispatch: (length: number) => void;
   readonly #timers = new Map<number, () => void>();
   readonly #answers = new Map<number, Uint8Array>();
+  readonly #memory: TestMemory;
+  readonly #completions = new Map<string, number[][]>();
   #events: TestEvent<C>[] = [];
   #ready = false;
   #failure: Error | undefined;
@@ -107,6 +117,7 @@ class InMemoryDriver<C extends ClassContract> implements TestDriver<C> {
     this.clock = hardware.clock ?? new VirtualClock();
     this.#contract = definition.contract;
     this.#windows = Object.entries(hardware.windows ?? {});
+    this.#memory = hardware.memory ?? new TestMemory();
     this.#lines = (hardware.irqs ?? []).map((name) => ({ name, asserted: false, masked: true, owesAck: false }));
     this.#dispatch = serve(definition, this.#bridge(hardware.options ?? {}));
   }
@@ -129,6 +140,20 @@ class InMemoryDriver<C extends ClassContract> implements TestDriver<C> {
     this.#answers.delete(tag);
     if (!reply.ok) throw new AirlockError("ProtocolViolation", `${name}: ${reply.reason}`);
     return reply.value as Reply<C, K>;
+  }
+
+  async submit(name: QueueName<C>, ...requests: readonly (readonly number[])[]): Promise<void> {
+    const queue = this.#contract.queueList.find((one) => one.name === name)!;
+    if (requests.some((words) => words.length !== queue.request.words)) throw new RangeError(`a request of queue ${name} has ${queue.request.words} words`);
+    this.#post(RecordKind.requests, queue.id, 0, new Uint8Array(Uint32Array.from(requests.flat()).buffer));
+    await settle();
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  takeCompletions(name: QueueName<C>): number[][] {
+    const taken = this.#completions.get(name) ?? [];
+    this.#completions.delete(name);
+    return taken;
   }
 
   setIrq(name: string, asserted: boolean): void {
@@ -182,6 +207,7 @@ class InMemoryDriver<C extends ClassContract> implements TestDriver<C> {
     for (const record of framed.records) {
       if (record.kind === RecordKind.ready) this.#ready = true;
       else if (record.kind === RecordKind.reply) this.#answers.set(record.tag, record.payload);
+      else if (record.kind === RecordKind.completions) this.#complete(record.id, record.payload);
       else {
         const event = this.#contract.eventList[record.id]!;
         const decoded = event.payload.decode(record.payload);
@@ -189,6 +215,13 @@ class InMemoryDriver<C extends ClassContract> implements TestDriver<C> {
         this.#events.push({ name: event.name, payload: decoded.value as EventPayload<C, EventName<C>> });
       }
     }
+  }
+
+  #complete(id: number, payload: Uint8Array): void {
+    const { name, completion } = this.#contract.queueList[id]!;
+    const words = new Uint32Array(payload.slice().buffer);
+    const entries = Array.from({ length: words.length / completion.words }, (_, n) => [...words.subarray(n * completion.words, (n + 1) * completion.words)]);
+    this.#completions.set(name, [...(this.#completions.get(name) ?? []), ...entries]);
   }
 
   #window(index: number, offset: number, width: AccessWidth, right: Rights): TestSpace {
@@ -222,7 +255,7 @@ class InMemoryDriver<C extends ClassContract> implements TestDriver<C> {
     const setup: DriverSetup = {
       driver: "driver-under-test", memoryBytes: 16 << 20, options,
       windows: this.#windows.map(([name, { sizeBytes, rights, widths }]) => ({ name, sizeBytes, rights: rights ?? "readwrite", widths: widths ?? [8] })),
-      irqs: this.#lines.map(({ name }) => ({ name })),
+      irqs: this.#lines.map(({ name }) => ({ name })), dma: this.#memory.regions,
     };
     const levels: Readonly<Record<number, string>> = { 20: "debug", 30: "info", 40: "warn", 50: "error" };
     const calls: Bridge = {
@@ -239,6 +272,7 @@ class InMemoryDriver<C extends ClassContract> implements TestDriver<C> {
         space.write(offset, width, value);
       },
       irq: (line, op) => this.#irq(line, op),
+      sync: (region, offset, sizeBytes, toDevice) => this.#memory.sync(region, offset, sizeBytes, toDevice),
       log: (level, text) => void this.logs.push(`${levels[level]}: ${text}`),
       nowMicros: () => this.clock.nowMicros(),
       timer: (id, delayMicros) => this.#timer(id, delayMicros),
@@ -249,7 +283,7 @@ class InMemoryDriver<C extends ClassContract> implements TestDriver<C> {
       setup: () => JSON.stringify(setup),
       fault: () => "",
     };
-    return { ...calls, inbox: this.#inbox, outbox: this.#outbox };
+    return { ...calls, inbox: this.#inbox, outbox: this.#outbox, memory: (region) => this.#memory.guestSide(region) };
   }
 }
 

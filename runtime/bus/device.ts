@@ -1,6 +1,8 @@
 /** Devices as a platform offers them: a description for the control plane and a live side for the hardware's thread. */
 import type { Clock } from "../api/clock.ts";
 import type { AccessWidth } from "../api/grants.ts";
+import type { NetworkPeer } from "./network-peer.ts";
+import type { PciAddress, PciIdentity } from "./pci.ts";
 import type { RegisterSpace } from "./register-space.ts";
 
 export type WindowKind = "port" | "mmio";
@@ -19,15 +21,35 @@ export interface DeviceDescription {
   /** What it is compatible with, most specific first. */
   readonly compatible: readonly string[];
   readonly windows: Readonly<Record<string, DeviceWindow>>;
+  /** What it is on the PCI bus; undefined for a device that is not on one. */
+  readonly pci?: PciPresence;
   /** Line numbers by resource name. */
   readonly irqs: Readonly<Record<string, number>>;
   /** Settings of the device itself: crystal, what is plugged into its connector. */
   readonly options: Readonly<Record<string, string | number | boolean>>;
 }
 
-/** A device's interrupt output. Level: high while the device has a cause it wants serviced. */
+/** Where a PCI device is and who it says it is. */
+export interface PciPresence {
+  readonly address: PciAddress;
+  /** As the machine file expects it or the platform found it. */
+  readonly identity?: PciIdentity;
+}
+
+/** A device's interrupt output. */
 export interface IrqPin {
+  /** Level: high while the device has a cause it wants serviced. */
   set(asserted: boolean): void;
+  /** Edge: one message, as MSI and MSI-X send; kept until it is delivered. */
+  pulse(): void;
+}
+
+/** A device's way to memory, through the IOMMU domain of whoever drives it. Addresses are the domain's. */
+export interface DmaPort {
+  /** Fills `into`. False when any of it is not mapped for reading: nothing was read, and the IOMMU has recorded the fault. */
+  read(iova: number, into: Uint8Array): boolean;
+  /** Writes `from`. False when any of it is not mapped for writing: nothing was written, and the IOMMU has recorded the fault. */
+  write(iova: number, from: Uint8Array): boolean;
 }
 
 /** What surrounds a simulated device: time, wires, and nothing else. */
@@ -39,6 +61,12 @@ export interface ModelEnvironment {
   readonly epochMs: number;
   /** What is plugged into the device's serial connector. */
   readonly serial: SerialPeer;
+  /** What is at the other end of the device's network cable. */
+  readonly network: NetworkPeer;
+  /** The device's way to memory. */
+  readonly dma: DmaPort;
+  /** Folder of the machine file, for models that keep their contents in a file. */
+  readonly directory: string;
 }
 
 /** A live simulated device. */
@@ -49,11 +77,15 @@ export interface Model {
   reset(): void;
   /** Counters for tests and reports: bytes lost to overruns, interrupts raised, ... */
   statistics(): Readonly<Record<string, number>>;
+  /** Takes the power away and gives it back: what a volatile cache held is lost. For tests and fault injection. */
+  powerCut?(): void;
 }
 
 /** The default export of every file in runtime/models: what it emulates and how to make one. */
 export interface ModelDefinition {
   readonly compatible: readonly string[];
+  /** Set for a PCI function: who it says it is. The platform puts it on its bus and gives it its windows and interrupts. */
+  readonly pci?: PciIdentity;
   create(description: DeviceDescription, environment: ModelEnvironment): Model;
 }
 

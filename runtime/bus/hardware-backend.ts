@@ -1,4 +1,5 @@
 /** What a platform puts behind the virtual buses, in the hardware's own thread: devices, lines, and device time. */
+import type { DmaFault, IommuDomain } from "./iommu.ts";
 import type { IrqLine } from "./irq-line.ts";
 import type { RegisterSpace } from "./register-space.ts";
 
@@ -13,6 +14,17 @@ export interface HardwareBackend {
   line(number: number): IrqLine;
   /** The line number of a device's interrupt by resource name; undefined when there is none. */
   irqNumber(device: string, irq: string): number | undefined;
+  /**
+   * Opens an empty IOMMU domain for the device's DMA; one at a time. `fault` is called for each access that was blocked.
+   * Undefined for a device without DMA.
+   */
+  openDomain(device: string, fault: (fault: DmaFault) => void): IommuDomain | undefined;
+  /** Lets a PCI device master the bus, or takes that from it. Without effect on others. */
+  setBusMaster(device: string, on: boolean): void;
+  /** Resets a PCI device where it can be reset by itself, and puts its windows and interrupts back where they were. */
+  resetDevice(device: string): void;
+  /** @throws AirlockError Unsupported where the platform can't, or the device loses nothing */
+  powerCut(device: string): void;
   /** Completes all posted writes: when it returns the devices have seen them. */
   flush(): void;
   /** Moves device time up to now and delivers what became due. */

@@ -1,6 +1,8 @@
 /** The Platform interface: where hardware comes from, and the connection that carries one driver generation's grants. */
 import type { IrqGrant, WindowGrant } from "../api/grants.ts";
 import type { DeviceDescription } from "./device.ts";
+import type { DmaFault, DmaMapping } from "./iommu.ts";
+import type { RamHandle } from "./ram.ts";
 
 /** Limits on a driver's interrupt lines. */
 export interface IrqLimits {
@@ -17,6 +19,8 @@ export interface BusGrant {
   readonly device: string;
   readonly windows: readonly WindowGrant[];
   readonly irqs: readonly IrqGrant[];
+  /** What its IOMMU domain maps while it is connected; empty for a device without DMA. */
+  readonly dma: readonly DmaMapping[];
   readonly limits: IrqLimits;
 }
 
@@ -31,6 +35,7 @@ export type QuiesceStep =
 export type BusReport =
   | { readonly kind: "irq-storm"; readonly irq: string; readonly perSecond: number }
   | { readonly kind: "irq-unacked"; readonly irq: string; readonly afterMs: number }
+  | { readonly kind: "dma-fault"; readonly fault: DmaFault }
   | { readonly kind: "violation"; readonly capability: string; readonly reason: string };
 
 /**
@@ -46,6 +51,10 @@ export interface BusConnection<Handle = unknown> {
   mask(): Promise<void>;
   /** Performs the recipe on the device, past the gate. */
   quiesce(steps: readonly QuiesceStep[]): Promise<void>;
+  /** Takes bus mastering from the device and resets it where it can be reset by itself: no DMA starts any more. */
+  stopDma(): Promise<void>;
+  /** Unmaps everything of the driver's IOMMU domain and invalidates what the IOMMU had cached, before it resolves. */
+  unmap(): Promise<void>;
   /** Acks for the driver every line it left unacked, so that sharers go on; detaches it from its lines. */
   forceAck(): Promise<void>;
   /** Forgets the connection; idempotent. */
@@ -61,8 +70,12 @@ export interface PlatformEvents {
 export interface Platform<Handle = unknown> {
   readonly type: string;
   readonly devices: readonly DeviceDescription[];
+  /** The memory that devices reach by DMA; undefined for a platform whose devices have none. */
+  readonly ram: RamHandle | undefined;
   /** `report` is called for what the hardware's side notices about this driver. */
   connect(grant: BusGrant, report: (report: BusReport) => void): Promise<BusConnection<Handle>>;
+  /** Cuts a device's power for a moment, where the platform can: its volatile cache is lost. @throws AirlockError Unsupported */
+  powerCut(device: string): Promise<void>;
   /** Counters of one device, where the platform has them. */
   statistics(device: string): Promise<Readonly<Record<string, number>>>;
   /** Calls back when the platform is lost; returns a function that stops that. */

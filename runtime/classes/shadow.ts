@@ -13,9 +13,28 @@ export interface DriverPort {
   send(kind: number, id: number, tag: number, payload: Uint8Array): boolean;
 }
 
+/**
+ * Memory that the driver's device reaches and its sandbox does not: where a class keeps what its requests carry. It stays the
+ * same over restarts, mapped for the device while a generation is connected. A driver can make its device write anywhere in
+ * it at any time: copy out, then check, then use the copy.
+ */
+export interface DmaBuffers {
+  /** The device's address of byte 0; page-aligned. */
+  readonly iova: number;
+  readonly sizeBytes: number;
+  /** Copies bytes in. */
+  write(offset: number, bytes: Uint8Array): void;
+  /** Copies bytes out. */
+  read(offset: number, into: Uint8Array): void;
+}
+
 /** What a shadow is given when its machine is brought up. */
 export interface ShadowEnvironment {
   readonly driver: string;
+  /** The class's part of the driver's DMA memory; undefined when its manifest asks for none. */
+  readonly buffers?: DmaBuffers;
+  /** The machine file's `shadow` section of this driver, for the class to check. */
+  readonly settings?: Readonly<Record<string, string | number | boolean>>;
   readonly clock: Clock;
   /** The shadow found the current generation at fault: a missed deadline. The supervisor takes it from there. */
   fail(failure: Failure): void;

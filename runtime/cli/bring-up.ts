@@ -7,7 +7,7 @@ import { AirlockError, isAirlockError } from "../api/errors.ts";
 import type { ChannelHandle } from "../bus/channel-port.ts";
 import type { DeviceDescription } from "../bus/device.ts";
 import type { Platform } from "../bus/platform.ts";
-import { loadAddon } from "../exports/addon.ts";
+import { loadAddon } from "../native/addon.ts";
 import { findExports } from "../exports/find-exports.ts";
 import { bundleDriver } from "../host/bundle.ts";
 import { matchDrivers } from "../io-manager/match.ts";

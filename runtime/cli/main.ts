@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** The `airlock` program: runs one command line and ends with its exit code. */
 import { isAirlockError } from "../api/errors.ts";
-import { loadAddon } from "../exports/addon.ts";
+import { loadAddon } from "../native/addon.ts";
 import { runCommandLine } from "./command-line.ts";
 
 /** After its command a process ends by itself; what still keeps it alive then is a leak, and is cut off. */

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { expect, test } from "vitest";
-import { loadAddon } from "./addon.ts";
+import { loadAddon } from "../native/addon.ts";
 import { findExports } from "./find-exports.ts";
 
 test("finds every folder, and their options refuse what they do not know", async () => {

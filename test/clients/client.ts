@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import path from "node:path";
 import type { TestContext } from "vitest";
-import { loadAddon } from "../../runtime/exports/addon.ts";
+import { loadAddon } from "../../runtime/native/addon.ts";
 import { errorText } from "../../runtime/api/errors.ts";
 
 /** Longest wait for bytes in these tests; a driver's restart is a small part of it. */

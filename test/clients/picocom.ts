@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, constants, openSync } from "node:fs";
-import { loadAddon } from "../../runtime/exports/addon.ts";
+import { loadAddon } from "../../runtime/native/addon.ts";
 import { Terminal } from "../../runtime/exports/pty/terminal.ts";
 import { type ClientKind, Inbox, addonMissing, programMissing, receiveMs } from "./client.ts";
 

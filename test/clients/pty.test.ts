@@ -4,7 +4,7 @@ import { lstat, mkdtemp, readdir, readlink, rm, symlink, writeFile } from "node:
 import os from "node:os";
 import path from "node:path";
 import { beforeEach, describe, expect, test, vi } from "vitest";
-import { loadAddon } from "../../runtime/exports/addon.ts";
+import { loadAddon } from "../../runtime/native/addon.ts";
 import pty from "../../runtime/exports/pty/export.ts";
 import { EchoSerialPort } from "../fixtures/echo-serial-port.ts";
 import { startExport } from "../fixtures/export-context.ts";

@@ -3,7 +3,7 @@ import path from "node:path";
 import { z } from "zod";
 import { AirlockError, errorText } from "../../api/errors.ts";
 import type { SerialOptions, SerialPort } from "../../classes/serial/port.ts";
-import { loadAddon } from "../addon.ts";
+import { loadAddon } from "../../native/addon.ts";
 import type { ExportContext, ExportDefinition, RunningExport } from "../export.ts";
 import { SerialLink } from "../serial-link.ts";
 import { placeLink, removeLink } from "./link.ts";

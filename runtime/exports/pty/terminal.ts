@@ -1,7 +1,7 @@
 /** A pseudo-terminal whose slave clients open: bytes both ways with backpressure, and the line settings they choose. */
 import { closeSync } from "node:fs";
 import type { SerialOptions } from "../../classes/serial/port.ts";
-import type { NativeAddon, Poll, PtyPair } from "../addon.ts";
+import type { NativeAddon, Poll, PtyPair } from "../../native/addon.ts";
 
 /** Bytes taken from the terminal at once: what the kernel's line discipline holds for a reader. */
 const chunkBytes = 4096;

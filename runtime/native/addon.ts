@@ -4,7 +4,7 @@ import { createRequire } from "node:module";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { AirlockError, errorText } from "../api/errors.ts";
-import type { SerialOptions } from "../classes/serial/port.ts";
+import type { LineSettings, TapInterface, TapOptions } from "./system-types.ts";
 
 /** A pseudo-terminal pair. The slave stays open on our side, or the master would hang up with the last client. */
 export interface PtyPair {
@@ -33,12 +33,38 @@ export interface NativeAddon {
   /** The slave is raw and has this speed; the master is non-blocking. */
   openPty(baudRate: number, stopBits: 1 | 2): PtyPair;
   /** What a client set with tcsetattr. Linux keeps 8 data bits and no parity on a PTY, whatever was asked for. */
-  getLineSettings(fd: number): Required<SerialOptions>;
+  getLineSettings(fd: number): LineSettings;
   /** Number of bytes, 0 at the end, -1 when it would block. */
   read(fd: number, bytes: Uint8Array, offset: number): number;
   /** Number of bytes, -1 when it would block. */
   write(fd: number, bytes: Uint8Array, offset: number): number;
   readonly Poll: PollConstructor;
+  /** A descriptor of memory shared by mapping it, sealed so that its size stays (memfd_create). Zeroed; pages come when touched. */
+  createSharedMemory(name: string, sizeBytes: number): number;
+  /** A live view of part of a shared file, for this thread; offset and size in whole pages. It lives until `unmapShared` or the thread's end. */
+  mapShared(fd: number, offset: number, sizeBytes: number, writable: boolean): ArrayBuffer;
+  /** Detaches a buffer of `mapShared` and gives its addresses back; idempotent. */
+  unmapShared(buffer: ArrayBuffer): void;
+  /** Makes a number under which pages are given to sandboxes, to be revoked together. */
+  createPageGrant(): number;
+  /**
+   * Lays pages of a shared file over a page-aligned part of a WebAssembly memory (mmap with MAP_FIXED). `memory` is kept
+   * alive until the pages are revoked or the thread ends. Throws for a grant that is revoked, and for a range outside of `memory.buffer`.
+   */
+  layPages(grant: number, memory: { readonly buffer: ArrayBuffer | SharedArrayBuffer }, byteOffset: number, fd: number, offset: number, sizeBytes: number): void;
+  /** A live view of pages of a shared file under a grant, for a sandbox without a WebAssembly memory. */
+  mapGranted(grant: number, fd: number, offset: number, sizeBytes: number): ArrayBuffer;
+  /** From any thread: lays anonymous zeroed pages over all that was given under the grant, and refuses it from then on. Returns how many ranges. */
+  revokePages(grant: number): number;
+  /** A TAP interface (TUNSETIFF): its descriptor, non-blocking, one frame per read or write, and the name it got. Needs CAP_NET_ADMIN. */
+  openTap(options: TapOptions): { readonly fd: number; readonly name: string };
+  /**
+   * Reads frames on a thread of its own and hands them over in batches: one buffer with frames one after the other, and their
+   * sizes. At most one batch is on its way at a time: the next is made when `resume` is called.
+   */
+  readonly TapReader: new (fd: number, callback: (batch: Uint8Array | undefined, sizes: Uint32Array, errno: number) => void) => TapInterface;
+  /** Writes frames of `bytes`, of these sizes, one after the other; how many the interface took before it would block. */
+  writeFrames(fd: number, bytes: Uint8Array, sizes: Uint32Array): number;
   /** Ends the process at once, threads that cannot be interrupted included. */
   exitNow(code: number): never;
   /** Lets a thread of this process run only when no other wants to; false when there is no such thread any more. */

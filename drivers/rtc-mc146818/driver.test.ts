@@ -5,6 +5,7 @@ import model from "../../runtime/models/mc146818.ts";
 import driver from "./driver.ts";
 import { encodingOf } from "./encoding.ts";
 import { Address, Port, RegB, RegC } from "./registers.ts";
+import { levelPin, modelEnvironment } from "../../test/fixtures/model-environment.ts";
 
 const epochMs = Date.UTC(2026, 10, 20, 22, 59, 58, 250);
 const start = { year: 2026, month: 11, day: 20, hour: 22, minute: 59, second: 58 };
@@ -15,7 +16,7 @@ function chip(options: Record<string, boolean> = {}) {
   let pin = (_asserted: boolean): void => undefined;
   const live = model.create(
     { name: "rtc", compatible: ["mc146818"], windows: {}, irqs: { tick: 8 }, options },
-    { clock, epochMs, irq: () => ({ set: (asserted) => pin(asserted) }), serial: { connect: () => undefined, receive: () => undefined, outputs: () => undefined } },
+    modelEnvironment({ clock, epochMs, irq: () => levelPin((asserted) => pin(asserted)) }),
   );
   const space = live.spaces["cmos"]!;
   const peek = (address: number): number => {

@@ -5,6 +5,7 @@ import type { SerialLine, SerialOutputs } from "../../runtime/bus/device.ts";
 import model from "../../runtime/models/uart-16550.ts";
 import driver from "./driver.ts";
 import { Lcr, Offset } from "./registers.ts";
+import { levelPin, modelEnvironment } from "../../test/fixtures/model-environment.ts";
 
 const fast = { baudRate: 115_200, dataBits: 8, parity: "none", stopBits: 1 } as const;
 const text = (length: number): Uint8Array => Uint8Array.from({ length }, (_, index) => index & 0xff);
@@ -19,10 +20,10 @@ function chip() {
   let outputs: SerialOutputs = { dtr: false, rts: false, break: false };
   const live = model.create(
     { name: "com1", compatible: ["uart-16550"], windows: {}, irqs: { line: 4 }, options: {} },
-    {
-      clock, epochMs: 0, irq: () => ({ set: (asserted) => { level = asserted; pin(asserted); } }),
+    modelEnvironment({
+      clock, irq: () => levelPin((asserted) => { level = asserted; pin(asserted); }),
       serial: { connect: (port) => { line = port; }, receive: (byte) => { sent.push(byte); }, outputs: (signals) => { outputs = signals; } },
-    },
+    }),
   );
   const space = live.spaces["regs"]!;
   const run = async () => {

@@ -25,10 +25,10 @@ export interface Bridge {
   write(window: number, offset: number, width: AccessWidth, value: number): void;
   irq(line: number, op: IrqOp): void;
   /**
-   * Makes `sizeBytes` of DMA region `region` from `offset` the same for driver and device: with `toDevice` what the driver
-   * wrote, else what the device wrote. Does nothing where both have the same pages.
+   * Makes `sizeBytes` of DMA region `region` from `offset` the same for driver and device: with `toDevice` 1 what the
+   * driver wrote, with 0 what the device wrote. Does nothing where both have the same pages.
    */
-  sync(region: number, offset: number, sizeBytes: number, toDevice: boolean): void;
+  sync(region: number, offset: number, sizeBytes: number, toDevice: 0 | 1): void;
   log(level: LogLevel, text: string): void;
   /** Microseconds of the machine's clock; starts at an arbitrary value and never goes back. */
   nowMicros(): number;

@@ -16,6 +16,7 @@ export const failureKinds = {
   "message-flood": "the driver sent messages faster than they can be taken",
   "irq-unacked": "an interrupt was delivered and never acked",
   "irq-storm": "a line was delivered more often than its limit",
+  "dma-fault": "its device accessed memory outside of the driver's IOMMU domain, which was blocked",
   "start": "the sandbox could not be made or the bundle could not be loaded",
   "exit": "the sandbox's thread ended without being told to",
   "killed": "an operator or a test killed the instance",

@@ -263,8 +263,8 @@ function dmaMemory(bridge: GuestBridge, { name, iova, sizeBytes }: DriverSetup["
   const memory = bridge.memory(index);
   return {
     name, iova, sizeBytes, bytes: new Uint8Array(memory), words: new Uint32Array(memory),
-    syncForDevice: (offset, size) => bridge.sync(index, offset, size, true),
-    syncForCpu: (offset, size) => bridge.sync(index, offset, size, false),
+    syncForDevice: (offset, size) => bridge.sync(index, offset, size, 1),
+    syncForCpu: (offset, size) => bridge.sync(index, offset, size, 0),
   };
 }
 

@@ -272,7 +272,7 @@ class InMemoryDriver<C extends ClassContract> implements TestDriver<C> {
         space.write(offset, width, value);
       },
       irq: (line, op) => this.#irq(line, op),
-      sync: (region, offset, sizeBytes, toDevice) => this.#memory.sync(region, offset, sizeBytes, toDevice),
+      sync: (region, offset, sizeBytes, toDevice) => this.#memory.sync(region, offset, sizeBytes, toDevice !== 0),
       log: (level, text) => void this.logs.push(`${levels[level]}: ${text}`),
       nowMicros: () => this.clock.nowMicros(),
       timer: (id, delayMicros) => this.#timer(id, delayMicros),

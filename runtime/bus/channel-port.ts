@@ -5,6 +5,7 @@ import type { AccessWidth } from "../api/grants.ts";
 import type { BusPort } from "./bus-port.ts";
 import { ChannelWord, CommandOp, ReadStatus, entryIndex, ringDoorbell, ringEntries } from "./channel.ts";
 import type { BusGrant } from "./platform.ts";
+import type { RamHandle } from "./ram.ts";
 import { checkAccess } from "./register-space.ts";
 
 /** What a host needs to open its port; crosses threads. */
@@ -12,6 +13,8 @@ export interface ChannelHandle {
   readonly channel: SharedArrayBuffer;
   readonly doorbell: SharedArrayBuffer;
   readonly grant: BusGrant;
+  /** The platform's memory; undefined for a platform without. */
+  readonly ram?: RamHandle;
 }
 
 /** A hardware thread that has not answered a read for this long is lost, or stopped by a debugger. */

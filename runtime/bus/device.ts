@@ -5,7 +5,8 @@ import type { NetworkPeer } from "./network-peer.ts";
 import type { PciAddress, PciIdentity } from "./pci.ts";
 import type { RegisterSpace } from "./register-space.ts";
 
-export type WindowKind = "port" | "mmio";
+/** `config` is a PCI function's configuration space, filtered. */
+export type WindowKind = "port" | "mmio" | "config";
 
 /** One port range or MMIO window of a device. Base and size, never inclusive ends. */
 export interface DeviceWindow {

@@ -9,8 +9,11 @@ export type HardwareRequest =
   | { readonly op: "gate"; readonly connection: number; readonly bits: number }
   | { readonly op: "mask"; readonly connection: number }
   | { readonly op: "quiesce"; readonly connection: number; readonly steps: readonly QuiesceStep[] }
+  | { readonly op: "stop-dma"; readonly connection: number }
+  | { readonly op: "unmap"; readonly connection: number }
   | { readonly op: "force-ack"; readonly connection: number }
   | { readonly op: "close"; readonly connection: number }
+  | { readonly op: "power-cut"; readonly device: string }
   | { readonly op: "statistics"; readonly device: string }
   | { readonly op: "stop" };
 

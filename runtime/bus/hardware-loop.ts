@@ -96,6 +96,7 @@ class HardwareLoop {
         return undefined;
       }
       case "statistics": return this.#backend.statistics(request.device);
+      case "power-cut": this.#backend.powerCut(request.device); return undefined;
       case "stop": this.#stopping = true; return undefined;
       default: return this.#tearDown(request);
     }
@@ -112,8 +113,13 @@ class HardwareLoop {
       server.serve();
       server.bus.maskAll();
     } else if (request.op === "quiesce") server.bus.quiesce(request.steps);
+    else if (request.op === "stop-dma") server.bus.stopDma();
+    else if (request.op === "unmap") server.bus.unmap();
     else if (request.op === "force-ack") server.bus.detach();
     else if (request.op === "close") {
+      // In order these have nothing left to do; after a step that was skipped they have.
+      server.bus.stopDma();
+      server.bus.unmap();
       server.bus.detach();
       this.#servers.delete(request.connection);
     }

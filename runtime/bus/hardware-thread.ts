@@ -6,6 +6,7 @@ import { ChannelWord, DoorbellWord, createChannel, createDoorbell, gateAll } fro
 import type { ChannelHandle } from "./channel-port.ts";
 import type { HardwareMessage, HardwareRequest } from "./hardware-control.ts";
 import { type BusConnection, type BusGrant, type BusReport, type PlatformEvents, type QuiesceStep, controlStepMs } from "./platform.ts";
+import type { RamHandle } from "./ram.ts";
 import { threadEntry } from "./thread-entry.ts";
 
 /** What every hardware thread's entry file finds in its workerData, besides the platform's own. */
@@ -72,9 +73,10 @@ export class HardwareThread {
     return thread;
   }
 
-  async connect(grant: BusGrant, report: (report: BusReport) => void): Promise<BusConnection<ChannelHandle>> {
+  /** `ram` is the platform's memory, for the driver's host. */
+  async connect(grant: BusGrant, report: (report: BusReport) => void, ram?: RamHandle): Promise<BusConnection<ChannelHandle>> {
     const connection = this.#next++;
-    const handle: ChannelHandle = { channel: createChannel(), doorbell: this.#doorbell, grant };
+    const handle: ChannelHandle = { channel: createChannel(), doorbell: this.#doorbell, grant, ...(ram && { ram }) };
     const words = new Int32Array(handle.channel);
     this.#reports.set(connection, report);
     try {
@@ -98,6 +100,8 @@ export class HardwareThread {
       },
       mask: () => step({ op: "mask", connection }),
       quiesce: (steps: readonly QuiesceStep[]) => step({ op: "quiesce", connection, steps }),
+      stopDma: () => step({ op: "stop-dma", connection }),
+      unmap: () => step({ op: "unmap", connection }),
       forceAck: () => step({ op: "force-ack", connection }),
       close: () => {
         Atomics.store(words, ChannelWord.gate, gateAll);
@@ -109,6 +113,11 @@ export class HardwareThread {
 
   statistics(device: string): Promise<Readonly<Record<string, number>>> {
     return this.#call({ op: "statistics", device });
+  }
+
+  /** @throws AirlockError Unsupported, NotFound */
+  async powerCut(device: string): Promise<void> {
+    await this.#call({ op: "power-cut", device });
   }
 
   watch(events: PlatformEvents): () => void {

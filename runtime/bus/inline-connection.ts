@@ -5,11 +5,14 @@ import type { AccessWidth } from "../api/grants.ts";
 import type { BusPort } from "./bus-port.ts";
 import type { HardwareBackend } from "./hardware-backend.ts";
 import type { BusConnection, BusGrant, BusReport, QuiesceStep } from "./platform.ts";
+import type { RamHandle } from "./ram.ts";
 import { VirtualBus } from "./virtual-bus.ts";
 
 /** What an inline host opens its port with. */
 export interface InlineHandle {
   readonly port: BusPort;
+  readonly grant: BusGrant;
+  readonly ram: RamHandle | undefined;
   /** Sets who is told that interrupts wait at the port. */
   onIrq(listener: () => void): void;
 }
@@ -23,9 +26,9 @@ export class InlineConnection implements BusConnection<InlineHandle>, BusPort {
   readonly #delivered = new Set<number>();
   #listener: () => void = () => undefined;
 
-  constructor(backend: HardwareBackend, grant: BusGrant, report: (report: BusReport) => void) {
+  constructor(backend: HardwareBackend, grant: BusGrant, report: (report: BusReport) => void, ram?: RamHandle) {
     this.grant = grant;
-    this.handle = { port: this, onIrq: (listener) => { this.#listener = listener; } };
+    this.handle = { port: this, grant, ram, onIrq: (listener) => { this.#listener = listener; } };
     this.#bus = new VirtualBus(backend, grant, {
       raise: (irq) => { this.#delivered.add(irq); this.#listener(); },
       report,
@@ -65,12 +68,22 @@ export class InlineConnection implements BusConnection<InlineHandle>, BusPort {
     this.#bus.quiesce(steps);
   }
 
+  async stopDma(): Promise<void> {
+    this.#bus.stopDma();
+  }
+
+  async unmap(): Promise<void> {
+    this.#bus.unmap();
+  }
+
   async forceAck(): Promise<void> {
     this.#bus.detach();
   }
 
   async close(): Promise<void> {
     this.gate();
+    this.#bus.stopDma();
+    this.#bus.unmap();
     this.#bus.detach();
     this.#listener = () => undefined;
   }

@@ -28,6 +28,8 @@ export class IrqLine {
   readonly #clock: Clock;
   readonly #sources = new Set<string>();
   readonly #bindings = new Set<IrqBinding>();
+  /** A message that nobody was given yet. */
+  #latched = false;
   /** How often the line went from low to high. */
   #rises = 0;
 
@@ -54,6 +56,13 @@ export class IrqLine {
     this.#evaluate();
   }
 
+  /** An edge, as MSI and MSI-X send: kept until the line is delivered. Those that come before that are one. */
+  pulse(): void {
+    this.#rises++;
+    this.#latched = true;
+    this.#evaluate();
+  }
+
   /** Adds a sharer. It starts masked, so that a driver that has not attached its handler is not waited for. */
   attach(receiver: IrqReceiver, limits: IrqLimits): IrqBinding {
     const binding = new IrqBinding(this.#clock, receiver, limits, () => this.#evaluate(), (self) => this.#bindings.delete(self));
@@ -62,8 +71,11 @@ export class IrqLine {
   }
 
   #evaluate(): void {
-    if (!this.asserted || this.owed) return;
-    for (const binding of [...this.#bindings]) binding.deliver(this.#rises);
+    if (!(this.asserted || this.#latched) || this.owed) return;
+    for (const binding of [...this.#bindings]) {
+      // A message is used up by whoever gets it.
+      if (binding.deliver(this.#rises)) this.#latched = false;
+    }
   }
 }
 
@@ -125,18 +137,19 @@ export class IrqBinding {
     this.#changed();
   }
 
-  /** Called by the line when it is asserted and nobody owes an ack; `rises` tells one assertion from the next. */
-  deliver(rises: number): void {
-    if (!this.#attached || this.#masked || this.#cutOff || this.#owesAck) return;
+  /** Called by the line when it is asserted and nobody owes an ack; `rises` tells one assertion from the next. Whether it was delivered. */
+  deliver(rises: number): boolean {
+    if (!this.#attached || this.#masked || this.#cutOff || this.#owesAck) return false;
     if (this.#isStorm(rises)) {
       this.#cutOff = true;
       const elapsedMicros = Math.max(1, this.#clock.nowMicros() - this.#windowStartMicros);
       this.#receiver.storm(Math.round((this.#deliveries * 1e6) / elapsedMicros));
-      return;
+      return false;
     }
     this.#owesAck = true;
     this.#cancelAckTimer = this.#clock.setTimer(this.#limits.ackMs * 1000, () => this.#expire());
     this.#receiver.raise();
+    return true;
   }
 
   #isStorm(rises: number): boolean {

@@ -21,6 +21,8 @@ export interface BusGrant {
   readonly irqs: readonly IrqGrant[];
   /** What its IOMMU domain maps while it is connected; empty for a device without DMA. */
   readonly dma: readonly DmaMapping[];
+  /** The number under which its guest's pages are laid into its sandbox; undefined where they are copied at sync calls. */
+  readonly pageGrant?: number;
   readonly limits: IrqLimits;
 }
 

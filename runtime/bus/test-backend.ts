@@ -7,7 +7,7 @@ import type { BusGrant } from "./platform.ts";
 import type { RegisterSpace } from "./register-space.ts";
 
 export const fakeGrant: BusGrant = {
-  driver: "probe", generation: 1n, device: "ram", irqs: [{ name: "line" }], limits: { stormPerSecond: 1_000, ackMs: 10 },
+  driver: "probe", generation: 1n, device: "ram", irqs: [{ name: "line" }], dma: [], limits: { stormPerSecond: 1_000, ackMs: 10 },
   windows: [{ name: "bytes", sizeBytes: 8, rights: "readwrite", widths: [8, 16, 32] }, { name: "more", sizeBytes: 4, rights: "readwrite", widths: [8] }],
 };
 
@@ -47,6 +47,14 @@ export class FakeBackend implements HardwareBackend {
   irqNumber(device: string, irq: string): number | undefined {
     return device === "ram" && irq === "line" ? 1 : undefined;
   }
+
+  openDomain(): undefined {}
+
+  setBusMaster(): void {}
+
+  resetDevice(): void {}
+
+  powerCut(): void {}
 
   flush(): void {}
 

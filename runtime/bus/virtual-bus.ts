@@ -3,6 +3,7 @@ import { IrqOp } from "../api/bridge.ts";
 import { AirlockError } from "../api/errors.ts";
 import type { AccessWidth } from "../api/grants.ts";
 import type { HardwareBackend } from "./hardware-backend.ts";
+import type { IommuDomain } from "./iommu.ts";
 import type { IrqBinding } from "./irq-line.ts";
 import type { BusGrant, BusReport, QuiesceStep } from "./platform.ts";
 import { type RegisterSpace, checkAccess } from "./register-space.ts";
@@ -24,6 +25,7 @@ export class VirtualBus {
   readonly #receiver: BusReceiver;
   readonly #spaces: readonly RegisterSpace[];
   readonly #bindings: readonly IrqBinding[];
+  readonly #domain: IommuDomain | undefined;
 
   constructor(backend: HardwareBackend, grant: BusGrant, receiver: BusReceiver) {
     this.grant = grant;
@@ -39,6 +41,7 @@ export class VirtualBus {
         unacked: (afterMs) => receiver.report({ kind: "irq-unacked", irq, afterMs }),
       }, grant.limits);
     });
+    this.#domain = this.#openDomain();
   }
 
   /** @throws AirlockError CapabilityViolation; the device sees nothing of a denied access. */
@@ -87,6 +90,34 @@ export class VirtualBus {
       }
     }
     this.#backend.flush();
+  }
+
+  /** The device starts no DMA any more: no bus mastering, and a reset where the bus can give one. */
+  stopDma(): void {
+    if (this.#domain === undefined) return;
+    this.#backend.setBusMaster(this.grant.device, false);
+    this.#backend.resetDevice(this.grant.device);
+  }
+
+  /** Takes all memory from the device; from now on its DMA faults. Idempotent. */
+  unmap(): void {
+    this.#domain?.close();
+  }
+
+  /** Maps what was granted, and only then lets the device master the bus. A device without a grant of memory never does. */
+  #openDomain(): IommuDomain | undefined {
+    const { device, dma } = this.grant;
+    const domain = this.#backend.openDomain(device, (fault) => this.#receiver.report({ kind: "dma-fault", fault }));
+    if (domain === undefined) return undefined;
+    try {
+      for (const mapping of dma) domain.map(mapping);
+      if (dma.length > 0) this.#backend.setBusMaster(device, true);
+    } catch (error) {
+      domain.close();
+      this.detach();
+      throw error;
+    }
+    return domain;
   }
 
   #checked(window: number, direction: "read" | "write", offset: number, width: AccessWidth, value: number): RegisterSpace {

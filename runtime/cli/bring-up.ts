@@ -10,6 +10,7 @@ import type { Platform } from "../bus/platform.ts";
 import { loadAddon } from "../native/addon.ts";
 import { findExports } from "../exports/find-exports.ts";
 import { bundleDriver } from "../host/bundle.ts";
+import type { PageGrants } from "../io-manager/io-manager.ts";
 import { matchDrivers } from "../io-manager/match.ts";
 import { lowerPriority } from "../host/thread-cpu.ts";
 import { ThreadHostFactory } from "../host/thread-host-factory.ts";
@@ -47,7 +48,10 @@ export interface BroughtUp {
 const controlRecorderSlots = 1024;
 
 /** What every `platform/<type>/start.ts` exports as `startPlatform`. */
-export type StartPlatform = (spec: LoadedMachine["platform"], devices: readonly DeviceDescription[], clock: Clock) => Promise<Platform<ChannelHandle>>;
+export type StartPlatform = (spec: LoadedMachine["platform"], devices: readonly DeviceDescription[], clock: Clock, directory: string) => Promise<Platform<ChannelHandle>>;
+
+/** What every `platform/<type>/describe.ts` exports as `describeDevices`: adds what the platform knows of its devices before it runs. */
+export type DescribeDevices = (devices: readonly DeviceDescription[]) => Promise<readonly DeviceDescription[]>;
 
 /** Loads a machine file with the exports this installation has. @throws AirlockError MachineFileInvalid, NotFound */
 export async function loadMachineFile(file: string): Promise<LoadedMachine> {
@@ -57,9 +61,20 @@ export async function loadMachineFile(file: string): Promise<LoadedMachine> {
 
 /** The same, and refuses drivers that do not match: before anything is made that would have to be removed again. */
 export async function loadMatchingMachine(file: string): Promise<LoadedMachine> {
-  const loaded = await loadMachineFile(file);
+  const loaded = await loadDescribedMachine(file);
   matchDrivers(loaded, loaded.devices);
   return loaded;
+}
+
+/** A machine file with its devices as its platform knows them. @throws AirlockError MachineFileInvalid, NotFound, PlatformUnavailable */
+export async function loadDescribedMachine(file: string): Promise<LoadedMachine> {
+  const loaded = await loadMachineFile(file);
+  const { describeDevices } = (await platformModule(loaded, "describe")) as { describeDevices: DescribeDevices };
+  try {
+    return { ...loaded, devices: await describeDevices(loaded.devices) };
+  } catch (error) {
+    throw placed(loaded, error);
+  }
 }
 
 /**
@@ -84,7 +99,7 @@ export async function bringUp(options: BringUpOptions): Promise<BroughtUp> {
   const dumps = new DumpKeeper(loaded.name, state.dumps, logs, clock, (driver) => ({ host: hosts.recorder(driver), supervisor: recorder(driver) }));
   try {
     const machine = await Machine.assemble<ChannelHandle>({
-      loaded, clock, platform, hosts, logs, restart: options.restart,
+      loaded, clock, platform, hosts, logs, restart: options.restart, pages: pageGrants(),
       bundle: ({ directory, manifest }) => bundleDriver(directory, manifest.main),
       trace: recorder,
       dump: (driver, failure, generation) => dumps.keep(driver, failure, generation),
@@ -112,6 +127,17 @@ async function closeAll(machine: Machine<ChannelHandle>, dumps: DumpKeeper, gene
   generations.save(Object.fromEntries([...machine.drivers.values()].map(({ name, supervisor }) => [name, supervisor.status.generation])));
 }
 
+/** How pages get into sandboxes; undefined without the addon. */
+function pageGrants(): PageGrants | undefined {
+  try {
+    const addon = loadAddon();
+    return { create: () => addon.createPageGrant(), revoke: (grant) => void addon.revokePages(grant) };
+  } catch (error) {
+    if (!isAirlockError(error, "AddonMissing")) throw error;
+    return undefined;
+  }
+}
+
 /** How a thread that cannot be stopped gives way: with the addon it runs only when nothing else wants to. */
 function demotion(): ((threadId: number) => void) | undefined {
   try {
@@ -134,13 +160,18 @@ function overrideTier(loaded: LoadedMachine, sandbox: TierName | undefined): Loa
   return { ...loaded, drivers: loaded.drivers.map((driver) => ({ ...driver, entry: { ...driver.entry, sandbox } })) };
 }
 
-async function startPlatform(loaded: LoadedMachine, clock: Clock): Promise<Platform<ChannelHandle>> {
+/** A file of the platform's folder. @throws AirlockError PlatformUnavailable */
+async function platformModule(loaded: LoadedMachine, name: string): Promise<unknown> {
   const extension = path.extname(fileURLToPath(import.meta.url));
-  const file = new URL(`../platform/${loaded.platform.type}/start${extension}`, import.meta.url);
+  const file = new URL(`../platform/${loaded.platform.type}/${name}${extension}`, import.meta.url);
   if (!existsSync(file)) throw new AirlockError("PlatformUnavailable", `this build has no platform "${loaded.platform.type}"`, { platform: loaded.platform.type });
-  const { startPlatform: start } = (await import(file.href)) as { startPlatform: StartPlatform };
+  return import(file.href);
+}
+
+async function startPlatform(loaded: LoadedMachine, clock: Clock): Promise<Platform<ChannelHandle>> {
+  const { startPlatform: start } = (await platformModule(loaded, "start")) as { startPlatform: StartPlatform };
   try {
-    return await start(loaded.platform, loaded.devices, clock);
+    return await start(loaded.platform, loaded.devices, clock, path.dirname(path.resolve(loaded.file)));
   } catch (error) {
     throw placed(loaded, error);
   }

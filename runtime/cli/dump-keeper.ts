@@ -69,6 +69,7 @@ export class DumpKeeper {
       names: {
         windows: Object.keys(manifest.needs.windows), irqs: manifest.needs.irqs,
         operations: contract.operationList.map(({ name }) => name), events: contract.eventList.map(({ name }) => name),
+        queues: contract.queueList.map(({ name }) => name),
       },
       log: lines.map(({ micros, level, text }) => ({ micros, level, text })),
       status: { state, restarts, sandbox: driver.assignment.loaded.entry.sandbox },

@@ -3,15 +3,19 @@ import { LogLevel } from "../api/bridge.ts";
 import type { Clock } from "../api/clock.ts";
 import { AirlockError } from "../api/errors.ts";
 import type { Failure } from "../api/failure.ts";
+import { dmaPageBytes } from "../bus/iommu.ts";
 import type { Platform } from "../bus/platform.ts";
 import type { Shadow } from "../classes/shadow.ts";
+import type { RamAccess } from "../bus/ram.ts";
 import { type FaultDefinition, faultCode } from "../faults/fault.ts";
 import type { DriverBundle, HostFactory, HostSpec } from "../host/driver-host.ts";
-import { IoManager } from "../io-manager/io-manager.ts";
+import { IoManager, type PageGrants } from "../io-manager/io-manager.ts";
+import { Ledger } from "../io-manager/ledger.ts";
 import { type Assignment, matchDrivers } from "../io-manager/match.ts";
 import type { LoadedDriver, LoadedMachine } from "../machine/load.ts";
 import type { LoadedManifest } from "../machine/manifest.ts";
 import { advice } from "../machine/suggest.ts";
+import { openRam } from "../native/ram.ts";
 import { DriverSupervisor } from "../supervisor/driver-supervisor.ts";
 import { LeasedBus } from "../supervisor/leased-bus.ts";
 import { MachineSupervisor, type ShutdownReport } from "../supervisor/machine-supervisor.ts";
@@ -19,6 +23,7 @@ import type { RestartOptions } from "../supervisor/restart-policy.ts";
 import { standardTeardown } from "../supervisor/teardown.ts";
 import type { TraceSink } from "../trace/entry.ts";
 import { type ClassModule, loadClass } from "./class-modules.ts";
+import { classBuffers } from "./class-buffers.ts";
 import type { LogBook } from "./log-book.ts";
 
 /** What a machine is assembled from. */
@@ -28,6 +33,8 @@ export interface MachineParts<Handle> {
   readonly platform: Platform<Handle>;
   readonly hosts: HostFactory<Handle>;
   readonly logs: LogBook;
+  /** How pages get into sandboxes; without it drivers see their DMA memory by copies. */
+  readonly pages?: PageGrants;
   bundle(driver: LoadedManifest): Promise<DriverBundle>;
   /** The control plane's flight recorder of a driver. */
   trace(driver: string): TraceSink;
@@ -58,15 +65,18 @@ export class Machine<Handle = unknown> {
   readonly supervisor: MachineSupervisor;
   readonly #hosts: HostFactory<Handle>;
   readonly #unwatch: () => void;
+  /** The control plane's own view of the memory that devices reach: where classes keep their buffers. */
+  readonly #ram: RamAccess | undefined;
   #closed: Promise<ShutdownReport> | undefined;
   /** Why the platform was lost, once it was. */
   lost: string | undefined;
 
-  private constructor(parts: MachineParts<Handle>, io: IoManager<Handle>, drivers: readonly MachineDriver[]) {
+  private constructor(parts: MachineParts<Handle>, io: IoManager<Handle>, ram: RamAccess | undefined, drivers: readonly MachineDriver[]) {
     this.loaded = parts.loaded;
     this.clock = parts.clock;
     this.platform = parts.platform;
     this.io = io;
+    this.#ram = ram;
     this.logs = parts.logs;
     this.drivers = new Map(drivers.map((driver) => [driver.name, driver]));
     this.#hosts = parts.hosts;
@@ -79,7 +89,8 @@ export class Machine<Handle = unknown> {
   /** Matches drivers to devices and makes everything ready; nothing runs before `start`. */
   static async assemble<Handle>(parts: MachineParts<Handle>): Promise<Machine<Handle>> {
     const assignments = matchDrivers(parts.loaded, parts.platform.devices);
-    const io = new IoManager<Handle>(parts.platform, assignments, parts.clock);
+    const io = new IoManager<Handle>(parts.platform, assignments, parts.clock, new Ledger(parts.clock), parts.pages);
+    const ram = parts.platform.ram && openRam(parts.platform.ram);
     const bundles = new Map<string, Promise<DriverBundle>>();
     const drivers = await Promise.all(assignments.map(async (assignment) => {
       const bundleOf = (loaded: LoadedManifest): Promise<DriverBundle> => {
@@ -89,9 +100,9 @@ export class Machine<Handle = unknown> {
       const { package: own, alternative } = assignment;
       const [bundle, other, module] = await Promise.all([bundleOf(own), alternative && bundleOf(alternative.package), loadClass(own.manifest.class)]);
       for (const loaded of [own, alternative?.package]) if (loaded !== undefined) checkContract(loaded, module);
-      return superviseDriver(parts, io, assignment, module, bundle, other);
+      return superviseDriver(parts, { io, ram }, assignment, module, bundle, other);
     }));
-    return new Machine(parts, io, drivers);
+    return new Machine(parts, io, ram, drivers);
   }
 
   start(): void {
@@ -141,6 +152,7 @@ export class Machine<Handle = unknown> {
     try {
       await this.#hosts.close();
     } finally {
+      this.#ram?.close();
       await this.platform.close();
     }
     return report;
@@ -156,23 +168,30 @@ export class Machine<Handle = unknown> {
 /** What a driver of a laxer tier is escalated to. */
 const strictestTier = "quickjs";
 
+/** Where a driver's resources come from. */
+interface Resources<Handle> {
+  readonly io: IoManager<Handle>;
+  readonly ram: RamAccess | undefined;
+}
+
 function superviseDriver<Handle>(
-  parts: MachineParts<Handle>, io: IoManager<Handle>, assignment: Assignment, module: ClassModule, bundle: DriverBundle, other: DriverBundle | undefined,
+  parts: MachineParts<Handle>, { io, ram }: Resources<Handle>, assignment: Assignment, module: ClassModule, bundle: DriverBundle, other: DriverBundle | undefined,
 ): MachineDriver {
   const { clock, logs } = parts;
   const { driver: name, loaded } = assignment;
   let supervisor: DriverSupervisor<Handle> | undefined;
   const note = (text: string): void => logs.note(name, supervisor?.status.generation ?? 0n, text);
   const shadow = module.createShadow({
-    driver: name, clock, note,
+    driver: name, clock, note, settings: loaded.entry.shadow, buffers: classBuffers(io.memory(name), ram),
     fail: (failure) => supervisor?.fail(failure),
     served: (operation) => supervisor?.served(operation),
   });
   const bus = (which: "package" | "alternative"): LeasedBus<Handle> => {
     const { windows, irqs } = (which === "package" ? assignment : assignment.alternative!).grant;
-    return new LeasedBus(io, { driver: name, windows, irqs, memoryBytes: loaded.limits.memoryBytes, options: loaded.options }, which);
+    const dma = io.memory(name, which).filter(({ guest }) => guest).map(({ name: region, iova, sizeBytes }) => ({ name: region, iova, sizeBytes }));
+    return new LeasedBus(io, { driver: name, windows, irqs, dma, memoryBytes: loaded.limits.memoryBytes, options: loaded.options }, which);
   };
-  const spec: HostSpec = { driver: name, tier: loaded.entry.sandbox, bundle, limits: loaded.limits, spares: loaded.entry.spares };
+  const spec: HostSpec = { driver: name, tier: loaded.entry.sandbox, bundle, limits: { ...loaded.limits, sharedBytes: sharedBytes(assignment) }, spares: loaded.entry.spares };
   supervisor = new DriverSupervisor<Handle>({
     clock, spec, shadow, hosts: parts.hosts, trace: parts.trace(name),
     bus: bus("package"),
@@ -186,6 +205,12 @@ function superviseDriver<Handle>(
   supervisor.onChange((status) => logs.note(name, status.generation, status.reason === undefined ? status.state : `${status.state}: ${status.reason}`, LogLevel.debug));
   const driver: MachineDriver = { name, assignment, class: module, shadow, supervisor };
   return driver;
+}
+
+/** Room for a driver's DMA memory inside its sandbox: each region, and what aligning it to a page takes. */
+function sharedBytes({ grant, alternative }: Assignment): number {
+  const bytes = [grant, alternative?.grant].map((one) => (one?.dma ?? []).reduce((sum, { guest, sizeBytes }) => (guest ? sum + sizeBytes + dmaPageBytes : sum), 0));
+  return Math.max(...bytes);
 }
 
 /** @throws AirlockError ManifestInvalid when the package was written for another version of its class's contract */

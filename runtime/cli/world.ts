@@ -1,4 +1,5 @@
 /** A deterministic world: a whole machine in one thread under a virtual clock, from one seed. Exported as "airlock/testing". */
+import path from "node:path";
 import { VirtualClock } from "../api/clock.ts";
 import { AirlockError } from "../api/errors.ts";
 import type { InlineHandle } from "../bus/inline-connection.ts";
@@ -9,7 +10,7 @@ import { InlineSimPlatform } from "../platform/sim/inline-platform.ts";
 import { createQuickJsTier } from "../sandbox/quickjs/tier.ts";
 import type { RestartOptions } from "../supervisor/restart-policy.ts";
 import { HashSink } from "../trace/hash.ts";
-import { loadMachineFile } from "./bring-up.ts";
+import { loadDescribedMachine } from "./bring-up.ts";
 import { LogBook } from "./log-book.ts";
 import { Machine } from "./machine.ts";
 import { uniform } from "./random.ts";
@@ -50,13 +51,13 @@ export class World {
 
   /** Brings the machine up; nothing runs before `run`. @throws AirlockError as bringUp does, Unsupported for another platform */
   static async open(options: WorldOptions): Promise<World> {
-    const loaded = await loadMachineFile(options.file);
+    const loaded = await loadDescribedMachine(options.file);
     if (loaded.platform.type !== "sim") {
       throw new AirlockError("Unsupported", `${options.file}: a deterministic world needs platform type "sim", not "${loaded.platform.type}"`, { platform: loaded.platform.type });
     }
     const clock = new VirtualClock();
     const epochMs = options.epochMs ?? Date.UTC(2026, 0, 1);
-    const platform = await InlineSimPlatform.start({ devices: loaded.devices, epochMs }, clock);
+    const platform = await InlineSimPlatform.start({ devices: loaded.devices, epochMs, directory: path.dirname(path.resolve(options.file)) }, clock);
     const hashes = new Map<string, HashSink>();
     const trace = (driver: string): HashSink => {
       let sink = hashes.get(driver);

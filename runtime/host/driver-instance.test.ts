@@ -51,7 +51,7 @@ class Rig {
     this.instance = new DriverInstance(
       { start: (calls) => { this.calls = calls; return sandbox; }, dispose: () => undefined },
       {
-        setup: { driver: "probe", windows: [], irqs: [], memoryBytes: 1, options: {} }, port, clock: this.clock, limits, trace: { record: () => undefined },
+        setup: { driver: "probe", windows: [], irqs: [], dma: [], memoryBytes: 1, options: {} }, port, memory: { regions: [], copy: () => undefined, close: () => undefined }, clock: this.clock, limits, trace: { record: () => undefined },
         link: {
           output: (records) => this.outputs.push(records), log: (level, text) => this.logs.push(`${level} ${text}`),
           failed: (failure) => this.failures.push(failure), turn: (running) => this.running.push(running),

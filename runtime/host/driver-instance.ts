@@ -8,6 +8,7 @@ import type { BusPort } from "../bus/bus-port.ts";
 import type { GuestFailure, LoadedSandbox, Sandbox, SandboxCalls } from "../sandbox/sandbox.ts";
 import { TraceKind, type TraceSink } from "../trace/entry.ts";
 import type { HostLimits } from "./driver-host.ts";
+import type { GuestRegions } from "./guest-regions.ts";
 import { LogLimit } from "./log-limit.ts";
 
 /** Timers one driver may have pending; a driver that needs more has lost count. */
@@ -27,6 +28,7 @@ export interface InstanceLink {
 export interface InstanceParts {
   readonly setup: DriverSetup;
   readonly port: BusPort;
+  readonly memory: GuestRegions;
   readonly clock: Clock;
   readonly trace: TraceSink;
   readonly limits: HostLimits;
@@ -46,7 +48,7 @@ export class DriverInstance {
   constructor(loaded: LoadedSandbox, parts: InstanceParts) {
     this.#parts = parts;
     this.#logLimit = new LogLimit(parts.clock, parts.limits.logPerSecond);
-    this.#sandbox = loaded.start(this.#calls());
+    this.#sandbox = loaded.start(this.#calls(), parts.memory.regions);
   }
 
   /** Runs the driver's init. */
@@ -76,6 +78,7 @@ export class DriverInstance {
   dispose(): void {
     this.#finish();
     this.#sandbox.dispose();
+    this.#parts.memory.close();
   }
 
   #deliver(kind: number, id: number, tag: number): void {
@@ -118,6 +121,7 @@ export class DriverInstance {
         traced(line, op, 0, () => port.irq(line, op));
         trace.record(TraceKind.irqOp, line, op, 0, 0);
       },
+      copy: (region, offset, bytes, toDevice) => this.#parts.memory.copy(region, offset, bytes, toDevice),
       log: (level, text) => this.#log(level, text),
       nowMicros: () => clock.nowMicros(),
       timer: (id, delayMicros) => this.#setTimer(id, delayMicros),

@@ -13,6 +13,7 @@ import type { WorkerSandbox } from "../sandbox/worker/tier.ts";
 import { FlightRecorder } from "../trace/flight-recorder.ts";
 import { TurnClock } from "../trace/turn-clock.ts";
 import { DriverInstance, failureKind } from "./driver-instance.ts";
+import { openGuestRegions } from "./guest-regions.ts";
 import { MessageRing } from "./message-ring.ts";
 import { ownThreadId, threadCpuMs } from "./thread-cpu.ts";
 import { rehearse } from "./rehearsal.ts";
@@ -95,15 +96,15 @@ async function serve(task: HostTask, start: StartMessage, loaded: LoadedSandbox,
   };
   let unwatch = (): void => undefined;
   const sandbox: LoadedSandbox = task.tier === "quickjs" ? loaded : {
-    start: (calls) => {
-      const worker = loaded.start(calls) as WorkerSandbox;
+    start: (calls, regions) => {
+      const worker = loaded.start(calls, regions) as WorkerSandbox;
       unwatch = watchStrayErrors(worker);
       return worker;
     },
     dispose: () => loaded.dispose(),
   };
   const instance = new DriverInstance(sandbox, {
-    setup: start.setup, port: new ChannelPort(start.handle), clock: realClock, trace: recorder, limits: task.limits,
+    setup: start.setup, port: new ChannelPort(start.handle), memory: openGuestRegions(start.handle.grant, start.handle.ram), clock: realClock, trace: recorder, limits: task.limits,
     link: {
       output: (records) => {
         if (finished) return;

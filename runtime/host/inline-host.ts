@@ -11,6 +11,7 @@ import type { TraceSink } from "../trace/entry.ts";
 import { deliver } from "./deliver.ts";
 import type { ArmedFault, DriverBundle, DriverHost, HostEvents, HostFactory, HostSpec } from "./driver-host.ts";
 import { DriverInstance } from "./driver-instance.ts";
+import { openGuestRegions } from "./guest-regions.ts";
 import { sourceStack } from "./source-position.ts";
 
 /** What crossing between a world's parts takes in virtual time: the order of a thread's wake-up. */
@@ -113,7 +114,7 @@ class InlineHost implements DriverHost {
       return;
     }
     const instance = new DriverInstance(loaded, {
-      setup, port: handle.port, clock: parts.clock, trace: parts.trace(spec.driver), limits: spec.limits,
+      setup, port: handle.port, memory: openGuestRegions(handle.grant, handle.ram), clock: parts.clock, trace: parts.trace(spec.driver), limits: spec.limits,
       link: {
         output: (records) => {
           this.#output.push(records);

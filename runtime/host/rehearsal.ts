@@ -9,6 +9,7 @@ import type { SandboxTier } from "../sandbox/sandbox.ts";
 import { FlightRecorder } from "../trace/flight-recorder.ts";
 import type { HostLimits } from "./driver-host.ts";
 import { DriverInstance } from "./driver-instance.ts";
+import { openGuestRegions } from "./guest-regions.ts";
 import { MessageRing, createMessageRing } from "./message-ring.ts";
 
 /** Uses every call of the bridge that a driver uses on its way up. */
@@ -27,8 +28,8 @@ const script = `(bridge) => {
   };
 }`;
 
-const setup: DriverSetup = { driver: "rehearsal", windows: [{ name: "none", sizeBytes: 8, rights: "readwrite", widths: [8] }], irqs: [{ name: "none" }], memoryBytes: 0, options: {} };
-const grant: BusGrant = { ...setup, generation: 0n, device: "none", limits: { stormPerSecond: 1, ackMs: 1 } };
+const setup: DriverSetup = { driver: "rehearsal", windows: [{ name: "none", sizeBytes: 8, rights: "readwrite", widths: [8] }], irqs: [{ name: "none" }], dma: [], memoryBytes: 0, options: {} };
+const grant: BusGrant = { ...setup, dma: [], generation: 0n, device: "none", limits: { stormPerSecond: 1, ackMs: 1 } };
 const slots = 16;
 
 /** Saves a fresh thread some ms of its first start. Nothing of it is left when it resolves. */
@@ -39,7 +40,7 @@ export async function rehearse(tier: SandboxTier, limits: HostLimits): Promise<v
   const recorder = FlightRecorder.create(slots, () => realClock.nowMicros());
   const ring = new MessageRing(createMessageRing());
   const instance = new DriverInstance(await tier.load(script, "rehearsal.js", limits), {
-    setup, limits, clock: realClock, trace: recorder, port: new ChannelPort({ channel, doorbell: createDoorbell(), grant }),
+    setup, limits, memory: openGuestRegions(grant, undefined), clock: realClock, trace: recorder, port: new ChannelPort({ channel, doorbell: createDoorbell(), grant }),
     link: { output: (records) => void ring.put(records), log: () => undefined, failed: () => undefined, turn: () => undefined },
   });
   instance.start();

@@ -16,8 +16,8 @@ if (process.env.AIRLOCK_TEST_LOAD === "fails") throw new Error("not today");
 
 const limits = { memoryBytes: 32 * 2 ** 20, turnMs: 1_000, stackBytes: 262_144, hangMs: 5_000, initMs: 20_000, logPerSecond: 100 };
 const spec: HostSpec = { driver: "clock", tier: "worker", bundle: { code, map: JSON.stringify({ version: 3, sources: [], names: [], mappings: "" }), name: "clock/bundle.js" }, limits, spares: 1 };
-const setup = { driver: "clock", windows: [], irqs: [], memoryBytes: limits.memoryBytes, options: {} };
-const grant = { driver: "clock", generation: 1n, device: "rtc", windows: [], irqs: [], limits: { stormPerSecond: 1, ackMs: 1 } };
+const setup = { driver: "clock", windows: [], irqs: [], dma: [], memoryBytes: limits.memoryBytes, options: {} };
+const grant = { driver: "clock", generation: 1n, device: "rtc", windows: [], irqs: [], dma: [], limits: { stormPerSecond: 1, ackMs: 1 } };
 
 test("a spare that failed is not what the next generation starts with", async () => {
   const factory = new ThreadHostFactory(realClock);

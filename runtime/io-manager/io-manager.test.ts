@@ -13,6 +13,7 @@ import { explain, explanationText } from "./why.ts";
 class RecordingPlatform implements Platform<string> {
   readonly type = "recording";
   readonly devices = [];
+  readonly ram = undefined;
   readonly calls: string[] = [];
   readonly held: (() => void)[] = [];
   hold = false;
@@ -30,6 +31,8 @@ class RecordingPlatform implements Platform<string> {
       gate: (names) => void call(`gate ${names?.join(",") ?? "all"}`).catch(() => this.calls.push("gate failed")),
       mask: () => call("mask"),
       quiesce: (steps) => call(`quiesce ${steps.length}`),
+      stopDma: () => call("stopDma"),
+      unmap: () => call("unmap"),
       forceAck: () => call("forceAck"),
       close: () => call("close"),
     };
@@ -39,6 +42,9 @@ class RecordingPlatform implements Platform<string> {
 
   statistics(): Promise<Record<string, number>> {
     return Promise.resolve({});
+  }
+  powerCut(): Promise<void> {
+    return Promise.resolve();
   }
   watch(): () => void {
     return () => undefined;

@@ -2,12 +2,14 @@
 import type { Clock } from "../api/clock.ts";
 import { AirlockError } from "../api/errors.ts";
 import { type BusConnection, type BusGrant, type BusReport, controlStepMs, type Platform } from "../bus/platform.ts";
+import type { DmaMapping } from "../bus/iommu.ts";
+import { RamPages } from "./dma-memory.ts";
 import { Ledger } from "./ledger.ts";
 import type { AssignedPackage, Assignment } from "./match.ts";
 
 /**
  * The resources of one generation of one driver. The steps of a teardown are separate, in this order: gate, mask,
- * quiesce, forceAck, close; whoever calls them limits their time and calls `abandon` when the platform never comes back.
+ * quiesce, stopDma, unmap, forceAck, close; whoever calls them limits their time and calls `abandon` when the platform never comes back.
  */
 export interface Lease<Handle = unknown> {
   readonly driver: string;
@@ -22,11 +24,22 @@ export interface Lease<Handle = unknown> {
   mask(): Promise<void>;
   /** Makes the device quiet with the recipe of the package that was connected. */
   quiesce(): Promise<void>;
+  /** Bus mastering off, and a reset where the bus can give one: the device starts no DMA any more. */
+  stopDma(): Promise<void>;
+  /** Takes all memory from the device, invalidated before it resolves. */
+  unmap(): Promise<void>;
   forceAck(): Promise<void>;
   /** Gives everything back, also when the platform reports an error, which is then thrown. Idempotent. */
   close(): Promise<void>;
   /** Gives everything back without the platform: for one that is lost or does not answer. Gates first. Idempotent. */
   abandon(reason: string): void;
+}
+
+/** Pages in sandboxes, as the native addon gives and takes them. */
+export interface PageGrants {
+  create(): number;
+  /** At once, from any thread, and for good. */
+  revoke(grant: number): void;
 }
 
 /** Hands out what the assignments say, and nothing else. */
@@ -38,12 +51,28 @@ export class IoManager<Handle = unknown> {
   /** A driver that is being connected has no lease yet but its place is taken. */
   readonly #leases = new Map<string, Lease<Handle> | "connecting">();
   readonly #generations = new Map<string, bigint>();
+  readonly #memory = new Map<AssignedPackage, readonly DmaMapping[]>();
+  readonly #pages: PageGrants | undefined;
 
-  constructor(platform: Platform<Handle>, assignments: readonly Assignment[], clock: Clock, ledger: Ledger = new Ledger(clock)) {
+  /**
+   * Without `pages` drivers see their DMA memory by copies.
+   * @throws AirlockError PlatformUnavailable when the platform has less memory than the assignments need
+   */
+  constructor(platform: Platform<Handle>, assignments: readonly Assignment[], clock: Clock, ledger: Ledger = new Ledger(clock), pages?: PageGrants) {
     this.#platform = platform;
     this.#clock = clock;
     this.#assignments = new Map(assignments.map((one) => [one.driver, one]));
+    this.#pages = pages;
     this.ledger = ledger;
+    const ram = new RamPages(platform.ram);
+    for (const one of assignments) {
+      for (const each of [one, one.alternative]) if (each !== undefined) this.#memory.set(each, ram.place(one.driver, each.grant.dma));
+    }
+  }
+
+  /** The DMA memory of a driver; the same for all its generations. @throws AirlockError NotFound */
+  memory(driver: string, which: "package" | "alternative" = "package"): readonly DmaMapping[] {
+    return this.#memory.get(this.#assigned(driver, which))!;
   }
 
   /**
@@ -54,7 +83,8 @@ export class IoManager<Handle = unknown> {
   async connect(
     driver: string, generation: bigint, report: (report: BusReport) => void, which: "package" | "alternative" = "package",
   ): Promise<Lease<Handle>> {
-    const { grant, quiesce } = this.#assigned(driver, which);
+    const assigned = this.#assigned(driver, which);
+    const { grant, quiesce } = assigned;
     const last = this.#generations.get(driver);
     if (this.#leases.has(driver)) throw refused(driver, generation, `generation ${last} is still connected; close it first`);
     if (last !== undefined && generation <= last) throw refused(
@@ -64,8 +94,10 @@ export class IoManager<Handle = unknown> {
     );
     this.#leases.set(driver, "connecting");
     this.#generations.set(driver, generation);
-    const connection = await this.#connectInTime({ ...grant, generation }, report);
-    const lease = new ConnectionLease(connection, quiesce, this.ledger, () => this.#leases.delete(driver));
+    const dma = this.#memory.get(assigned)!;
+    const pageGrant = dma.some(({ guest }) => guest) ? this.#pages?.create() : undefined;
+    const connection = await this.#connectInTime({ ...grant, generation, dma, ...(pageGrant !== undefined && { pageGrant }) }, report);
+    const lease = new ConnectionLease(connection, quiesce, this.ledger, this.#pages, () => this.#leases.delete(driver));
     this.#leases.set(driver, lease);
     return lease;
   }
@@ -134,6 +166,7 @@ class ConnectionLease<Handle> implements Lease<Handle> {
   readonly #connection: BusConnection<Handle>;
   readonly #quiesce: AssignedPackage["quiesce"];
   readonly #ledger: Ledger;
+  readonly #pages: PageGrants | undefined;
   readonly #released: () => void;
   /** Capabilities the driver can use. */
   readonly #open: Set<string>;
@@ -142,7 +175,9 @@ class ConnectionLease<Handle> implements Lease<Handle> {
   #closing: Promise<void> | undefined;
   #gone = false;
 
-  constructor(connection: BusConnection<Handle>, quiesce: AssignedPackage["quiesce"], ledger: Ledger, released: () => void) {
+  constructor(
+    connection: BusConnection<Handle>, quiesce: AssignedPackage["quiesce"], ledger: Ledger, pages: PageGrants | undefined, released: () => void,
+  ) {
     const { grant } = connection;
     this.driver = grant.driver;
     this.generation = grant.generation;
@@ -151,8 +186,9 @@ class ConnectionLease<Handle> implements Lease<Handle> {
     this.#connection = connection;
     this.#quiesce = quiesce;
     this.#ledger = ledger;
+    this.#pages = pages;
     this.#released = released;
-    this.#held = new Set([...grant.windows, ...grant.irqs].map((one) => one.name));
+    this.#held = new Set([...grant.windows, ...grant.irqs, ...grant.dma].map((one) => one.name));
     this.#open = new Set(this.#held);
     for (const name of this.#held) this.#log(name, "grant", `connected to device "${grant.device}"`);
   }
@@ -164,6 +200,9 @@ class ConnectionLease<Handle> implements Lease<Handle> {
         capability,
       });
     }
+    if (this.grant.dma.some(({ name }) => name === capability)) {
+      throw new AirlockError("Unsupported", `DMA memory "${capability}" of driver "${this.driver}" is revoked with its generation only`, { driver: this.driver, capability });
+    }
     this.#connection.gate([capability]);
     this.#open.delete(capability);
     this.#held.delete(capability);
@@ -172,6 +211,7 @@ class ConnectionLease<Handle> implements Lease<Handle> {
 
   gate(reason: string): void {
     this.#connection.gate();
+    if (this.grant.pageGrant !== undefined) this.#pages?.revoke(this.grant.pageGrant);
     for (const name of this.#open) this.#log(name, "gate", reason);
     this.#open.clear();
   }
@@ -182,6 +222,14 @@ class ConnectionLease<Handle> implements Lease<Handle> {
 
   quiesce(): Promise<void> {
     return this.#connection.quiesce(this.#quiesce);
+  }
+
+  stopDma(): Promise<void> {
+    return this.#connection.stopDma();
+  }
+
+  unmap(): Promise<void> {
+    return this.#connection.unmap();
   }
 
   forceAck(): Promise<void> {

@@ -4,14 +4,17 @@ import type { DeviceDescription, DeviceWindow } from "../bus/device.ts";
 import type { BusGrant, QuiesceStep } from "../bus/platform.ts";
 import type { LoadedDriver, LoadedMachine } from "../machine/load.ts";
 import type { LoadedManifest } from "../machine/manifest.ts";
-import { type Manifest, resourcesPerDriver, type WindowNeed } from "../machine/manifest-schema.ts";
-import type { Expectation } from "../machine/schema.ts";
+import { type DmaNeed, type Manifest, resourcesPerDriver, type WindowNeed } from "../machine/manifest-schema.ts";
+import type { Expectation, PciMatch } from "../machine/schema.ts";
 import { type Path, Problems } from "../machine/source.ts";
 import { advice } from "../machine/suggest.ts";
+import { type DmaPlan, planDma } from "./dma-memory.ts";
 import { checkOverlaps, devicesCompatibleWith, rangeText, touchesPciConfig } from "./inventory.ts";
 
-/** A grant without its generation: what every generation of a driver is given. */
-export type GrantTemplate = Omit<BusGrant, "generation">;
+/** A grant without its generation and without a place in RAM for its DMA memory: what every generation of a driver is given. */
+export interface GrantTemplate extends Omit<BusGrant, "generation" | "dma" | "pageGrant"> {
+  readonly dma: readonly DmaPlan[];
+}
 
 /** A package and what it gets of the device. */
 export interface AssignedPackage {
@@ -41,7 +44,7 @@ export interface DeviceVerdict {
 /** What became of one need or grant of a driver on one device. */
 export interface ResourceVerdict {
   readonly device: string;
-  readonly kind: "window" | "irq";
+  readonly kind: "window" | "irq" | "dma";
   readonly name: string;
   readonly granted: boolean;
   readonly reason: string;
@@ -122,13 +125,29 @@ function judgeDevice({ entry, package: { manifest } }: LoadedDriver, device: Dev
       reason: matched ? `the machine file names it, ${driven}` : `the machine file names device "${entry.device}"`,
     };
   }
-  const wanted = entry.match?.compatible ?? [];
+  const { compatible: wanted = [], pci } = entry.match ?? {};
+  const differs = pci === undefined ? undefined : pciDifference(pci, device);
+  if (differs !== undefined || (pci !== undefined && wanted.length === 0)) {
+    return { device: device.name, matched: differs === undefined, reason: differs ?? `its PCI identity is what match wants, ${driven}` };
+  }
   const by = wanted.find((one) => device.compatible.includes(one));
   return {
     device: device.name,
     matched: by !== undefined,
     reason: by === undefined ? `match wants ${wanted.join(", ")}; ${has}` : `match wants ${by}, ${driven}`,
   };
+}
+
+/** Why a device's PCI identity is not the wanted one; undefined when it is. */
+function pciDifference(wanted: PciMatch, { pci }: DeviceDescription): string | undefined {
+  if (pci?.identity === undefined) return "match wants a PCI device; it is none";
+  const { identity, address } = pci;
+  const hex = (value: number): string => `0x${value.toString(16)}`;
+  for (const [what, want, is] of [["class", wanted.class, identity.classCode], ["vendor", wanted.vendor, identity.vendorId], ["device", wanted.device, identity.deviceId]] as const) {
+    if (want !== undefined && want !== is) return `match wants PCI ${what} ${hex(want)}; it is ${hex(is)}`;
+  }
+  if (wanted.address !== undefined && wanted.address !== address) return `match wants the PCI device at ${wanted.address}; it is at ${address}`;
+  return undefined;
 }
 
 const expected: Readonly<Record<Expectation, { least: number; most: number; text: string }>> = {
@@ -149,7 +168,7 @@ function checkCount({ devices, fail }: Judging, { name, entry }: LoadedDriver, m
   if (matched.length >= least && matched.length <= most) return true;
   const found = matched.length === 0 ? "no device" : `${matched.length} devices (${matched.slice(0, 8).map((one) => one.name).join(", ")})`;
   const all = devices.flatMap((device) => device.compatible);
-  const todo = matched.length === 0 ? advice(entry.match?.compatible[0] ?? "", all, "device") : "write device: with one of them, or another expect";
+  const todo = matched.length === 0 ? advice(entry.match?.compatible?.[0] ?? "", all, "device") : "write device: with one of them, or another expect";
   fail(["drivers", name, "match"], `driver "${name}" matches ${found}, not ${text}; ${todo}`);
   return false;
 }
@@ -204,6 +223,7 @@ function judgeResources(judging: Judging, driver: LoadedDriver, instance: string
       verdicts.push({ device: device.name, kind, name, granted: true, reason: grantedText(device, kind, name, need) });
     }
   }
+  checkDmaBudget(judging, driver, manifest, at);
   const needed = needsOf(manifest).map(([, name]) => name);
   for (const [index, grant] of grants.entries()) {
     const kind = Object.hasOwn(device.irqs, grant) ? "irq" : "window";
@@ -222,19 +242,34 @@ function judgeResources(judging: Judging, driver: LoadedDriver, instance: string
   return verdicts;
 }
 
-type Need = readonly [kind: ResourceVerdict["kind"], name: string, need: WindowNeed | undefined];
+/** A driver gets no more DMA memory than its limit. */
+function checkDmaBudget(judging: Judging, { name, limits }: LoadedDriver, manifest: Manifest, at: Path): void {
+  const bytes = planDma(manifest).reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  if (bytes <= limits.dmaBytes) return;
+  judging.fail(
+    at,
+    `package "${manifest.name}" of driver "${name}" needs ${bytes} bytes of DMA memory, more than its limit of ${limits.dmaBytes}; grant it with limits: { dma: ${bytes} }`,
+  );
+}
+
+type Need = readonly [kind: ResourceVerdict["kind"], name: string, need: WindowNeed | DmaNeed | undefined];
 
 function needsOf({ needs }: Manifest): Need[] {
   return [
     ...Object.entries(needs.windows).map(([name, need]): Need => ["window", name, need]),
     ...needs.irqs.map((name): Need => ["irq", name, undefined]),
+    ...Object.entries(needs.dma).map(([name, need]): Need => ["dma", name, need]),
   ];
 }
 
 /** What the device lacks for a need. */
 function lacking(
-  device: DeviceDescription, kind: ResourceVerdict["kind"], name: string, need: WindowNeed | undefined,
+  device: DeviceDescription, kind: ResourceVerdict["kind"], name: string, need: WindowNeed | DmaNeed | undefined,
 ): { what: string; todo: string } | undefined {
+  if (need !== undefined && "use" in need) {
+    if (device.pci !== undefined) return undefined;
+    return { what: `device "${device.name}" has no DMA: it is not on the PCI bus`, todo: "name another package or device" };
+  }
   const all: Readonly<Record<string, unknown>> = kind === "irq" ? device.irqs : device.windows;
   if (!Object.hasOwn(all, name)) {
     return { what: `device "${device.name}" has no ${kind} "${name}"`, todo: advice(name, Object.keys(all), kind) };
@@ -263,7 +298,8 @@ function lacking(
   return undefined;
 }
 
-function grantedText(device: DeviceDescription, kind: ResourceVerdict["kind"], name: string, need: WindowNeed | undefined): string {
+function grantedText(device: DeviceDescription, kind: ResourceVerdict["kind"], name: string, need: WindowNeed | DmaNeed | undefined): string {
+  if (need !== undefined && "use" in need) return `${need.size} bytes of DMA memory, for ${need.use === "buffers" ? "the class's buffers" : "driver and device"}, needed and granted`;
   if (kind === "irq" || need === undefined) return `line ${device.irqs[name]!}, needed and granted`;
   const window = device.windows[name]!;
   return `${rangeText(window.kind, window.base, need.sizeBytes)}, ${need.rights}, ${need.widths.join("/")}-bit, needed and granted`;
@@ -275,6 +311,7 @@ function judgeAlternative(
 ): AssignedPackage {
   const at: Path = ["drivers", driver.name, "restart", "escalate", "package"];
   checkCompatible(judging, driver, loaded, device, at);
+  checkDmaBudget(judging, driver, loaded.manifest, at);
   for (const [kind, name, need] of needsOf(loaded.manifest)) {
     const lack = driver.entry.grants.includes(name)
       ? lacking(device, kind, name, need)
@@ -295,5 +332,5 @@ function assigned({ limits }: LoadedDriver, instance: string, loaded: LoadedMani
   );
   const irqs = needs.irqs.map((name): IrqGrant => ({ name }));
   const busLimits = { stormPerSecond: limits.irqPerSecond, ackMs: limits.irqAckMs };
-  return { package: loaded, grant: { driver: instance, device: device.name, windows, irqs, limits: busLimits }, quiesce };
+  return { package: loaded, grant: { driver: instance, device: device.name, windows, irqs, dma: planDma(loaded.manifest), limits: busLimits }, quiesce };
 }

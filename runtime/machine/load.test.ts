@@ -62,7 +62,7 @@ describe("every mistake has its place and says what would be right", () => {
   const cases: readonly [name: string, text: string, expected: string[]][] = [
     ["unknown key", change("    device: rtc\n", "    devise: rtc\n"), ['9:5: unknown key "devise" in drivers.clock; did you mean "device"?']],
     ["unknown key at the top", tail("exprots: {}\n"), ['15:1: unknown key "exprots"; did you mean "exports"?']],
-    ["missing key", change("    grants: [cmos, tick]\n", ""), ['8:5: key "grants" is missing in drivers.clock; add it (windows and lines of the device it may touch; [] for none)']],
+    ["missing key", change("    grants: [cmos, tick]\n", ""), ['8:5: key "grants" is missing in drivers.clock; add it (windows, lines and DMA memory it may touch; [] for none)']],
     ["neither device nor match", change("    device: rtc\n", ""), ['7:3: driver "clock" has neither device nor match; write one of them']],
     ["both device and match", change("device: rtc\n", "device: rtc\n    match: { compatible: mc146818 }\n"), ['7:3: driver "clock" has a device and a match; write one of them']],
     ["wrong type", change("grants: [cmos, tick]", "grants: cmos"), ['10:13: drivers.clock.grants is "cmos"; write a list such as [first, second], or [] for none']],

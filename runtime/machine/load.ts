@@ -37,6 +37,7 @@ export interface DriverLimits {
   readonly logPerSecond: number;
   readonly irqPerSecond: number;
   readonly irqAckMs: number;
+  readonly dmaBytes: number;
 }
 
 /** A driver as the machine file and its manifest state it. */
@@ -125,7 +126,7 @@ function build(file: string, text: string, extensions: MachineExtensions, proble
   };
 }
 
-function describeDevice(name: string, { compatible, ports, mmio, irqs, options }: DeviceEntry): DeviceDescription {
+function describeDevice(name: string, { compatible, ports, mmio, pci, irqs, options }: DeviceEntry): DeviceDescription {
   const windows: [string, DeviceWindow][] = [
     ...Object.entries(ports).map(
       ([key, { base, size, widths }]): [string, DeviceWindow] => [key, { kind: "port", base, sizeBytes: size, widths }],
@@ -134,7 +135,7 @@ function describeDevice(name: string, { compatible, ports, mmio, irqs, options }
       ([key, { base, size, widths }]): [string, DeviceWindow] => [key, { kind: "mmio", base, sizeBytes: size, widths }],
     ),
   ];
-  return { name, compatible, windows: Object.fromEntries(windows), irqs, options };
+  return { name, compatible, windows: Object.fromEntries(windows), irqs, options, ...(pci && { pci }) };
 }
 
 /** Grants name resources, so each name of a device is one resource. */
@@ -151,10 +152,22 @@ function checkDevice({ file, fail }: Loading, name: string, { ports, mmio, irqs 
       seen.set(resource, kind);
     }
   }
+  checkPci(file, fail, name);
   if (file.platform.type !== "qemu") return;
   for (const [irq, line] of Object.entries(irqs)) {
     if (line >= qemuLines) fail(["devices", name, "irqs", irq], `line ${line} does not exist on QEMU's q35; write 0 to ${qemuLines - 1}`);
   }
+}
+
+/** The bus gives a PCI device its windows and lines, and each place has one device. */
+function checkPci(file: MachineFile, fail: Loading["fail"], name: string): void {
+  const { pci, ports, mmio, irqs } = file.devices[name]!;
+  if (pci === undefined) return;
+  for (const [kind, resources] of Object.entries({ ports, mmio, irqs })) {
+    if (Object.keys(resources).length > 0) fail(["devices", name, kind], `device "${name}" is on the PCI bus, which gives it its ${kind}; remove them`, "key");
+  }
+  const other = Object.keys(file.devices).find((one) => file.devices[one]!.pci?.address === pci.address);
+  if (other !== name) fail(["devices", name, "pci", "address"], `device "${other}" is at ${pci.address} already; give each its own place`);
 }
 
 /** `dependsOn` names other drivers and has no circle. */
@@ -325,6 +338,7 @@ function resolveLimits({ file, fail }: Loading, name: string, { manifest }: Load
     logPerSecond: written.logPerSecond ?? limitDefaults.logPerSecond,
     irqPerSecond: written.irqPerSecond ?? limitDefaults.irqPerSecond,
     irqAckMs: written.irqAck ?? limitDefaults.irqAckMs,
+    dmaBytes: written.dma ?? limitDefaults.dmaBytes,
   };
 }
 

@@ -40,6 +40,20 @@ const windowNeed = z
   })
   .describe("A register window the driver needs");
 
+/** DMA regions one driver may need: its rings and tables, and the class's buffers. */
+export const dmaRegionsPerDriver = 8;
+/** Largest DMA region one driver may need. */
+const dmaMostBytes = 256 * 2 ** 20;
+
+const dmaNeed = z
+  .strictObject({
+    size: size(1, dmaMostBytes).describe("Bytes, rounded up to whole pages of 4096"),
+    use: z.enum(["driver", "buffers"]).default("driver").describe(
+      "driver: the driver and its device share it; buffers: the class keeps there what requests carry, and the driver never sees it",
+    ),
+  })
+  .describe("DMA memory in the driver's IOMMU domain");
+
 const offset = count(0, windowMostBytes - 1);
 const width = z.literal([8, 16, 32], { error: "is not an access width; write 8, 16 or 32" });
 const value = count(0, 2 ** 32 - 1);
@@ -83,6 +97,7 @@ export const manifestSchema = z
       .strictObject({
         windows: z.record(name, windowNeed).default({}).describe("Register windows by resource name"),
         irqs: z.array(name).max(resourcesPerDriver).default([]).describe("Interrupt lines by resource name"),
+        dma: z.record(name, dmaNeed).default({}).describe("DMA memory by resource name; at most one region with use buffers"),
       })
       .describe("Resources without which it can't work; a machine file grants exactly these"),
     limits: z
@@ -103,6 +118,7 @@ export const manifestSchema = z
 /** A checked manifest: sizes in bytes, durations in milliseconds, defaults filled in. */
 export type Manifest = z.output<typeof manifestSchema>;
 export type ManifestOption = Manifest["options"][string];
+export type DmaNeed = Manifest["needs"]["dma"][string];
 export type WindowNeed = Manifest["needs"]["windows"][string];
 
 /** Why `given` is not a value of the declared option; undefined when it is. Names what would be right. */

@@ -4,7 +4,7 @@ import { isAbsolute, join, relative, sep } from "node:path";
 import { isAirlockError } from "../api/errors.ts";
 import type { QuiesceStep } from "../bus/platform.ts";
 import { check } from "./check.ts";
-import { type Manifest, manifestSchema, optionMismatch, resourcesPerDriver, type WindowNeed } from "./manifest-schema.ts";
+import { dmaRegionsPerDriver, type Manifest, manifestSchema, optionMismatch, resourcesPerDriver, type WindowNeed } from "./manifest-schema.ts";
 import { parseSource, type Path, Problems, readText, type Source } from "./source.ts";
 import { advice } from "./suggest.ts";
 
@@ -72,6 +72,13 @@ function checkNeeds({ needs }: Manifest, fail: Fail): void {
   for (const [index, irq] of needs.irqs.entries()) {
     if (needs.irqs.indexOf(irq) !== index) fail(["needs", "irqs", index], `line "${irq}" is needed twice; name it once`);
     if (windows.includes(irq)) fail(["needs", "irqs", index], `"${irq}" is a window and a line; give each its own name`);
+  }
+  const regions = Object.entries(needs.dma);
+  if (regions.length > dmaRegionsPerDriver) fail(["needs", "dma"], `has ${regions.length} regions; a driver has at most ${dmaRegionsPerDriver}`);
+  for (const [region, { use }] of regions) {
+    if (windows.includes(region) || needs.irqs.includes(region)) fail(["needs", "dma", region], `"${region}" is DMA memory and a window or line; give each its own name`);
+    const first = regions.find(([, other]) => other.use === "buffers")?.[0];
+    if (use === "buffers" && first !== region) fail(["needs", "dma", region, "use"], `is "buffers" as that of "${first}" is; a class has one region for its buffers`);
   }
   for (const [window, need] of Object.entries(needs.windows)) {
     const widest = Math.max(...need.widths) / 8;

@@ -31,6 +31,8 @@ export const limitDefaults = {
   /** A UART at 115200 baud without FIFO raises 11 520 per second; a PC's RTC up to 8 192. */
   irqPerSecond: 20_000,
   irqAckMs: 300,
+  /** Rings of a few hundred entries, and buffers for as many requests of 64 KiB as a disk has outstanding. */
+  dmaBytes: 16 * 2 ** 20,
 } as const;
 
 /** What drivers get that the machine file gives no restart policy. */
@@ -46,6 +48,8 @@ const entries = <V extends z.ZodType>(value: V, what: string) =>
     (all) => Object.keys(all).length <= entriesPerMachine,
     { error: `has too many ${what}; at most ${entriesPerMachine}` },
   );
+
+const pciAddressHelp = 'is not a PCI address; write bus:device.function in hexadecimal such as "00:04.0"';
 
 const accessWidths = z.array(z.literal([8, 16, 32], { error: "is not an access width; write 8, 16 or 32" })).min(1).max(3);
 const portRange = z
@@ -70,12 +74,20 @@ const mmioWindow = z
   );
 const options = z.record(name, optionValue).default({});
 
+const pciId = count(0, 0xffff);
+const pciPlace = z
+  .strictObject({
+    address: z.string({ error: pciAddressHelp }).regex(/^[0-9a-f]{2}:[01][0-9a-f]\.[0-7]$/, { error: pciAddressHelp }).describe("bus:device.function in hexadecimal"),
+  })
+  .describe("Its place on the PCI bus; windows bar0 to bar5 and config, lines intx and msix0 upwards come with it");
+
 const device = z
   .strictObject({
     compatible: z.array(compatibleName).min(1, { error: "is empty; name at least one" }).max(64).describe(
       "What the device is, most specific first",
     ),
     ports: z.record(name, portRange).default({}).describe("Port ranges by resource name: base and size"),
+    pci: pciPlace.optional(),
     mmio: z.record(name, mmioWindow).default({}).describe("MMIO windows by resource name: base and size"),
     irqs: z.record(name, count(0, highestLine)).default({}).describe("Interrupt lines by resource name"),
     options: options.describe("Settings of the device itself: what is plugged into its connector, ..."),
@@ -98,12 +110,24 @@ const platform = z
   ])
   .describe("Where the hardware comes from: sim or qemu");
 
+const pciMatch = z
+  .strictObject({
+    class: count(0, 0xff_ffff).optional().describe("Class code: base class, sub-class, programming interface; 0x010802 is NVMe"),
+    vendor: pciId.optional(),
+    device: pciId.optional(),
+    address: pciPlace.shape.address.optional(),
+  })
+  .refine((wanted) => Object.values(wanted).some((one) => one !== undefined), { error: "is empty; name a class, vendor, device or address" })
+  .describe("What its configuration space says; all that is named has to be so");
+
 const match = z
   .strictObject({
-    compatible: z.union([compatibleName.transform((one) => [one]), z.array(compatibleName).min(1).max(64)]).describe("Any of these"),
+    compatible: z.union([compatibleName.transform((one) => [one]), z.array(compatibleName).min(1).max(64)]).optional().describe("Any of these"),
+    pci: pciMatch.optional(),
     expect: z.enum(expectations).default("exactlyOne").describe("How many devices have to match"),
   })
-  .describe("Finds the driver's device by what it is compatible with");
+  .refine(({ compatible, pci }) => compatible !== undefined || pci !== undefined, { error: "is empty; name what the device is compatible with, or its pci identity" })
+  .describe("Finds the driver's device by what it is");
 
 const backoff = z
   .strictObject({
@@ -148,6 +172,7 @@ const limits = z
     init: duration(1, 600_000).optional().describe("Longest start"),
     logPerSecond: count(1, 100_000).optional(),
     irqPerSecond: count(1, 10_000_000).optional().describe("Deliveries per second above which a line is cut off"),
+    dma: size(4_096, 2 ** 30).optional().describe("Most DMA memory, all regions together"),
     irqAck: duration(1, 60_000).optional().describe("Longest time from delivery to ack"),
   })
   .describe("Limits; what is left out comes from the manifest or the defaults");
@@ -158,8 +183,9 @@ const driver = z
     device: name.optional().describe("The device it drives; or use match"),
     match: match.optional(),
     sandbox: z.enum(tierNames).default("quickjs").describe("The isolation tier it runs in"),
-    grants: z.array(name).max(grantsPerDriver).describe("Windows and lines of the device it may touch; [] for none"),
+    grants: z.array(name).max(grantsPerDriver).describe("Windows, lines and DMA memory it may touch; [] for none"),
     options: options.describe("Settings its manifest declares"),
+    shadow: options.describe("Settings of its class's shadow, such as a journal's size"),
     dependsOn: z.array(name).max(entriesPerMachine).default([]).describe("Drivers it is restarted after"),
     restart: restart.default({ ...restartDefaults, escalate: { to: "hold" } }),
     limits: limits.default({}),
@@ -186,4 +212,5 @@ export type MachineFile = z.output<typeof machineSchema>;
 export type PlatformSpec = MachineFile["platform"];
 export type DriverEntry = MachineFile["drivers"][string];
 export type DeviceEntry = MachineFile["devices"][string];
+export type PciMatch = z.output<typeof pciMatch>;
 export type RestartSpec = DriverEntry["restart"];

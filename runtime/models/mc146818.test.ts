@@ -5,6 +5,7 @@ import { VirtualClock } from "../api/clock.ts";
 import type { DeviceDescription, Model } from "../bus/device.ts";
 import { Address, RegA, RegB, RegC } from "./mc146818-registers.ts";
 import mc146818 from "./mc146818.ts";
+import { levelPin, modelEnvironment } from "../../test/fixtures/model-environment.ts";
 
 const secondMicros = 1e6;
 const dayMicros = 86_400 * secondMicros;
@@ -22,11 +23,9 @@ function rig(epochMs = Date.UTC(2026, 0, 1), options: DeviceDescription["options
   const clock = new VirtualClock();
   const description = { name: "rtc", compatible: ["mc146818"], windows: {}, irqs: {}, options };
   const made = { level: false, changes: 0 };
-  const model = mc146818.create(description, {
-    clock, epochMs,
-    irq: (name) => ({ set: (asserted) => { expect(name).toBe("tick"); made.level = asserted; made.changes++; } }),
-    serial: { connect: () => undefined, receive: () => undefined, outputs: () => undefined },
-  });
+  const model = mc146818.create(description, modelEnvironment({
+    clock, epochMs, irq: (name) => levelPin((asserted) => { expect(name).toBe("tick"); made.level = asserted; made.changes++; }),
+  }));
   const cmos = model.spaces["cmos"]!;
   return Object.assign(made, {
     clock, model,

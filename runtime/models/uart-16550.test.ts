@@ -5,6 +5,7 @@ import { VirtualClock } from "../api/clock.ts";
 import { type DeviceDescription, type Model, type SerialLine, type SerialPeer, serialLineBytes } from "../bus/device.ts";
 import { frameTimes } from "./uart-16550-frame.ts";
 import uart16550 from "./uart-16550.ts";
+import { levelPin, modelEnvironment } from "../../test/fixtures/model-environment.ts";
 
 const [data, ier, fcr, lcr, mcr, lsr] = [0, 1, 2, 3, 4, 5];
 const rts = 0x02;
@@ -34,9 +35,9 @@ function rig(options: DeviceDescription["options"] = {}, onByte: (byte: number, 
     outputs: () => undefined,
     ready: () => { made.ready++; },
   };
-  const model = uart16550.create({ name: "com", compatible: ["uart-16550"], windows: {}, irqs: {}, options }, {
-    clock, epochMs: 0, serial, irq: (name) => ({ set: (asserted) => { expect(name).toBe("line"); made.level = asserted; } }),
-  });
+  const model = uart16550.create({ name: "com", compatible: ["uart-16550"], windows: {}, irqs: {}, options }, modelEnvironment({
+    clock, serial, irq: (name) => levelPin((asserted) => { expect(name).toBe("line"); made.level = asserted; }),
+  }));
   const regs = model.spaces["regs"]!;
   return Object.assign(made, {
     clock, model, line: line!,

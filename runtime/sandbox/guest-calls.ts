@@ -3,6 +3,7 @@ import { type AccessWidth } from "../api/grants.ts";
 import { type FaultPoint, type IrqOp, LogLevel, type Phase, mailboxBytes, phases } from "../api/bridge.ts";
 import { AirlockError, errorCodes, isAirlockError } from "../api/errors.ts";
 import { RecordKind } from "../api/records.ts";
+import type { GuestMemory } from "./guest-memory.ts";
 import type { GuestFailure, SandboxCalls } from "./sandbox.ts";
 
 /** Characters of one log line that reach the host; what is longer is cut, so that a log cannot move megabytes. */
@@ -30,6 +31,7 @@ export class GuestCalls {
   readonly #readOutbox: (length: number) => Uint8Array;
   readonly #guestStack: () => string;
   #calls: SandboxCalls | undefined;
+  #memory: GuestMemory | undefined;
   #failure: GuestFailure | undefined;
   #denied = false;
   #reported = false;
@@ -44,8 +46,9 @@ export class GuestCalls {
   }
 
   /** Connects the guest to its world. */
-  start(calls: SandboxCalls): void {
+  start(calls: SandboxCalls, memory: GuestMemory): void {
     this.#calls = calls;
+    this.#memory = memory;
   }
 
   /** Whether the guest may still run. */
@@ -95,6 +98,15 @@ export class GuestCalls {
   timer(id: unknown, delayMicros: unknown): void {
     const calls = this.#world();
     calls.timer(numeric(id, "timer", "id"), numeric(delayMicros, "timer", "delayMicros"));
+  }
+
+  sync(region: unknown, offset: unknown, sizeBytes: unknown, toDevice: unknown): void {
+    const calls = this.#world();
+    const place = numeric(region, "sync", "region");
+    const at = numeric(offset, "sync", "offset");
+    const size = numeric(sizeBytes, "sync", "sizeBytes");
+    const direction = numeric(toDevice, "sync", "toDevice") !== 0;
+    this.#memory!.sync(place, at, size, (bytes) => calls.copy(place, at, bytes, direction));
   }
 
   log(level: unknown, text: unknown): void {

@@ -10,6 +10,18 @@ export interface SandboxLimits {
   readonly turnMs: number;
   /** Guest stack in bytes. */
   readonly stackBytes: number;
+  /** DMA memory that is laid into the guest's memory, on top of its own, in whole pages; none when left out. */
+  readonly sharedBytes?: number;
+}
+
+/** A region of DMA memory that the guest shares with its device. */
+export interface GuestRegion {
+  /** Whole pages of 4096 bytes. */
+  readonly sizeBytes: number;
+  /** Lays its pages over this page-aligned part of a WebAssembly memory; false where that cannot be done: then it is copied. */
+  layOver(memory: { readonly buffer: ArrayBuffer }, byteOffset: number): boolean;
+  /** Its pages as a buffer of this thread; undefined where that cannot be done: then it is copied. */
+  map(): ArrayBuffer | undefined;
 }
 
 /** Why an instance is finished, as the sandbox saw it. `stack` is in terms of the bundle; the host maps it to sources. */
@@ -24,7 +36,9 @@ export interface GuestFailure {
 }
 
 /** What the host does for a guest. All arguments come from the guest unchecked except where stated. */
-export interface SandboxCalls extends Omit<Bridge, "flush" | "fail" | "fault"> {
+export interface SandboxCalls extends Omit<Bridge, "flush" | "fail" | "fault" | "sync"> {
+  /** Copies between the guest's own bytes and what the device sees of a region; only for regions that have no pages in common. */
+  copy(region: number, offset: number, bytes: Uint8Array, toDevice: boolean): void;
   /** A private copy of what the guest wrote to its outbox, at most `mailboxBytes` long. */
   output(records: Uint8Array): void;
   /** The instance is finished. Called once; nothing of the guest runs afterwards. */
@@ -55,7 +69,7 @@ export interface SandboxTier {
 
 /** A bundle that is evaluated and waits: what a warm spare is. `start` gives it its world. */
 export interface LoadedSandbox {
-  start(calls: SandboxCalls): Sandbox;
+  start(calls: SandboxCalls, regions: readonly GuestRegion[]): Sandbox;
   dispose(): void;
 }
 

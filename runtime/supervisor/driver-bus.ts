@@ -24,6 +24,10 @@ export interface DriverConnection<Handle = unknown> {
   mask(): Promise<void>;
   /** Brings the device to rest with its quiesce recipe. */
   quiesce(): Promise<void>;
+  /** The device starts no DMA any more. */
+  stopDma(): Promise<void> | undefined;
+  /** Takes all memory from the device; resolves when no access of it is translated any more. Both: undefined when it has no DMA. */
+  unmap(): Promise<void> | undefined;
   /** Acks what the driver left unacked, so that sharers of its lines go on. */
   forceAck(): Promise<void>;
   /** Gives the grants back: revocations in the ledger, shared memory freed. Idempotent. */
@@ -39,6 +43,11 @@ export function busFailure(report: BusReport): Failure {
       return { kind: "irq-storm", capability: report.irq, message: `line "${report.irq}" was delivered ${report.perSecond} times per second` };
     case "irq-unacked":
       return { kind: "irq-unacked", capability: report.irq, message: `line "${report.irq}" was not acked within ${report.afterMs} ms` };
+    case "dma-fault": {
+      const { direction, iova, sizeBytes, device } = report.fault;
+      const bytes = sizeBytes === 0 ? "" : ` of ${sizeBytes} bytes`;
+      return { kind: "dma-fault", message: `device "${device}" was kept from a DMA ${direction}${bytes} at 0x${iova.toString(16)}, outside of the driver's domain` };
+    }
     case "violation":
       return { kind: "capability-violation", capability: report.capability, message: report.reason };
   }

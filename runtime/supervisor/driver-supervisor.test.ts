@@ -44,7 +44,7 @@ describe("a failure", () => {
     expect(made.supervisor.status).toMatchObject({ state: "tearing-down", target: "running", generation: 1n });
     await advance(made.clock, 10 * ms);
     expect(steps(made)).toEqual([
-      "detach 1", "gate 1", "mask 1", "quiesce 1", "forceAck 1", "close 1", "dump 1", "terminate 1", "connect 2", "start 2", "attach 2",
+      "detach 1", "gate 1", "mask 1", "quiesce 1", "stopDma 1", "unmap 1", "forceAck 1", "close 1", "dump 1", "terminate 1", "connect 2", "start 2", "attach 2",
     ]);
     expect(made.supervisor.status).toMatchObject({ state: "running", generation: 2n, restarts: 1, failures: { exception: 1 } });
     expect(made.supervisor.status.hosts).toEqual({ started: 2, ended: 1, overdue: 0 });
@@ -126,7 +126,7 @@ describe("a failure", () => {
 });
 
 describe("teardown", () => {
-  test.each(["mask", "quiesce", "forceAck", "close", "dump"] as const)("goes on when %s hangs or throws, and says so", async (call) => {
+  test.each(["mask", "quiesce", "stopDma", "unmap", "forceAck", "close", "dump"] as const)("goes on when %s hangs or throws, and says so", async (call) => {
     const made = await running();
     made.plan(call, "hang");
     made.host!.events.failed(thrown);
@@ -191,7 +191,7 @@ describe("while connecting", () => {
     made.duringConnect = (report) => report({ kind: "irq-unacked", irq: "tick", afterMs: 5 });
     made.supervisor.start();
     await advance(made.clock, 10 * ms);
-    expect(steps(made).slice(0, 7)).toEqual(["connect 1", "gate 1", "mask 1", "quiesce 1", "forceAck 1", "close 1", "dump 1"]);
+    expect(steps(made).slice(0, 9)).toEqual(["connect 1", "gate 1", "mask 1", "quiesce 1", "stopDma 1", "unmap 1", "forceAck 1", "close 1", "dump 1"]);
     expect(made.supervisor.status).toMatchObject({ state: "running", generation: 2n, failures: { "irq-unacked": 1 } });
     await finish(made);
   });
@@ -453,9 +453,9 @@ describe("what is published", () => {
     made.supervisor.served("getTime");
     made.supervisor.served("getTime");
     expect(told).toEqual([10 * ms]);
-    // Five teardown steps, connect, init, attach; each fake takes 100 us where nothing else is said.
+    // Seven teardown steps, connect, init, attach; each fake takes 100 us where nothing else is said.
     expect(made.supervisor.recoveries).toEqual([{
-      kind: "killed", generation: 1n, detectedAtMicros: 10 * ms, teardownMicros: 500, readyMicros: 3600, passiveMicros: 3700, firstServedMicros: 10 * ms,
+      kind: "killed", generation: 1n, detectedAtMicros: 10 * ms, teardownMicros: 700, readyMicros: 3800, passiveMicros: 3900, firstServedMicros: 10 * ms,
     }]);
     await finish(made);
   });

@@ -209,7 +209,8 @@ export class Generation<Handle> {
       generation: this.number,
       send: (kind: number, id: number, tag: number, payload: Uint8Array): boolean => {
         if (this.#finished || !host.send(kind, id, tag, payload)) return false;
-        trace.record(TraceKind.request, id, tag, payload.length, 0);
+        if (kind === RecordKind.requests) trace.record(TraceKind.requests, id, payload.length / (4 * shadow.contract.queueList[id]!.request.words), payload.length, 0);
+        else trace.record(TraceKind.request, id, tag, payload.length, 0);
         return true;
       },
     };
@@ -234,8 +235,7 @@ export class Generation<Handle> {
   }
 
   #deliver(record: MessageRecord): void {
-    const isReply = record.kind === RecordKind.reply;
-    this.#context.trace.record(isReply ? TraceKind.reply : TraceKind.event, record.id, isReply ? record.tag : 0, record.payload.length, 0);
+    this.#traceArrival(record);
     let wrong: string | undefined;
     try {
       wrong = this.#context.shadow.receive(record);
@@ -243,6 +243,16 @@ export class Generation<Handle> {
       wrong = `it could not be taken: ${errorText(error)}`;
     }
     if (wrong !== undefined) this.fail({ kind: "protocol-violation", message: wrong });
+  }
+
+  /** What a driver sent, before anybody has checked it: ids and sizes as it wrote them. */
+  #traceArrival({ kind, id, tag, payload }: MessageRecord): void {
+    const { trace, shadow } = this.#context;
+    if (kind === RecordKind.completions) {
+      const words = shadow.contract.queueList[id]?.completion.words ?? 1;
+      trace.record(TraceKind.completions, id, Math.floor(payload.length / (4 * words)), payload.length, 0);
+    } else if (kind === RecordKind.reply) trace.record(TraceKind.reply, id, tag, payload.length, 0);
+    else trace.record(TraceKind.event, id, 0, payload.length, 0);
   }
 
   #gate(): void {
@@ -283,7 +293,7 @@ export class Generation<Handle> {
 
   #stepDone(report: StepReport): void {
     this.#events.step(report);
-    if (report.step === "unmap" && report.outcome !== "done" && this.#connection !== undefined) this.#abandon(this.#connection);
+    if (report.step === "release" && report.outcome !== "done" && this.#connection !== undefined) this.#abandon(this.#connection);
   }
 
   /** What a close that failed or hangs would have given back; without it the driver's place would stay taken. */

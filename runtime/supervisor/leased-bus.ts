@@ -18,10 +18,11 @@ export class LeasedBus<Handle> implements DriverBus<Handle> {
 
   async connect(generation: bigint, report: (report: BusReport) => void): Promise<DriverConnection<Handle>> {
     const lease = await this.#io.connect(this.#setup.driver, generation, report, this.#which);
+    const hasDma = lease.grant.dma.length > 0;
     return {
       setup: this.#setup, handle: lease.handle,
       gate: (reason) => lease.gate(reason), abandon: (reason) => lease.abandon(reason),
-      mask: () => lease.mask(), quiesce: () => lease.quiesce(), forceAck: () => lease.forceAck(), close: () => lease.close(),
+      mask: () => lease.mask(), quiesce: () => lease.quiesce(), stopDma: () => (hasDma ? lease.stopDma() : undefined), unmap: () => (hasDma ? lease.unmap() : undefined), forceAck: () => lease.forceAck(), close: () => lease.close(),
     };
   }
 }

@@ -133,7 +133,7 @@ describe("shutdown", () => {
 
   test("has a limit", async () => {
     const made = await started();
-    for (const call of ["mask", "quiesce", "forceAck", "close", "terminate"] as const) made.worlds["disk"]!.plan(call, "hang");
+    for (const call of ["mask", "quiesce", "stopDma", "unmap", "forceAck", "close", "terminate"] as const) made.worlds["disk"]!.plan(call, "hang");
     const done = made.supervisor.shutdown();
     await advance(made.clock, 20 * second);
     expect(await done).toEqual({ cutShort: ["disk"] });

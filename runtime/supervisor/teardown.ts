@@ -39,15 +39,17 @@ export type Dump = (failure: Failure, generation: bigint) => Promise<void>;
 export const dumpLimitMs = 5;
 
 /**
- * DESIGN.md's order: (gate,) mask, quiesce, force-ack, give back, dump. A platform with DMA adds its steps to drain and to
- * unmap the IOMMU domain between quiesce and force-ack. A step's limit is the platform's own for one control step.
+ * DESIGN.md's order: (gate,) mask, quiesce, bus-master off and reset, unmap the IOMMU domain, force-ack, give back, dump. A
+ * step's limit is the platform's own for one control step.
  */
 export function standardTeardown(dump?: Dump): readonly TeardownStep[] {
   return [
     { step: "mask", limitMs: controlStepMs, run: ({ connection }) => connection?.mask() },
     { step: "quiesce", limitMs: controlStepMs, run: ({ connection }) => connection?.quiesce() },
+    { step: "stop-dma", limitMs: controlStepMs, run: ({ connection }) => connection?.stopDma() },
+    { step: "unmap", limitMs: controlStepMs, run: ({ connection }) => connection?.unmap() },
     { step: "force-ack", limitMs: controlStepMs, run: ({ connection }) => connection?.forceAck() },
-    { step: "unmap", limitMs: controlStepMs, run: ({ connection }) => connection?.close() },
+    { step: "release", limitMs: controlStepMs, run: ({ connection }) => connection?.close() },
     { step: "dump", limitMs: dumpLimitMs, run: ({ failure, generation }) => (failure === undefined ? undefined : dump?.(failure, generation)) },
   ];
 }

@@ -13,7 +13,7 @@ import type { SupervisorOptions } from "./supervisor-options.ts";
 import { standardTeardown, type TeardownStep } from "./teardown.ts";
 
 /** Calls whose behaviour a test can script. */
-export const calls = ["connect", "mask", "quiesce", "forceAck", "close", "dump", "start", "init", "attach", "terminate"] as const;
+export const calls = ["connect", "mask", "quiesce", "stopDma", "unmap", "forceAck", "close", "dump", "start", "init", "attach", "terminate"] as const;
 export type Call = (typeof calls)[number];
 
 /** How one call goes: `hang` never ends, `slow` ends after `micros`. */
@@ -205,7 +205,7 @@ export class TestWorld {
       if (state.gates === 0) this.violations.push(`${step} of ${generation} before its gate`);
     };
     return {
-      setup: { driver: "d", windows: [], irqs: [], memoryBytes: 1, options: {} }, handle: generation,
+      setup: { driver: "d", windows: [], irqs: [], dma: [], memoryBytes: 1, options: {} }, handle: generation,
       gate: () => {
         if (this.#mutation === "open-gate") return;
         this.say(`gate ${generation}`);
@@ -217,6 +217,8 @@ export class TestWorld {
         await this.perform("mask", undefined).finally(() => { state.maskDone = true; });
       },
       quiesce: () => { gated("quiesce"); return this.perform("quiesce", undefined); },
+      stopDma: () => { gated("stopDma"); return this.perform("stopDma", undefined); },
+      unmap: () => { gated("unmap"); return this.perform("unmap", undefined); },
       forceAck: () => { gated("forceAck"); return this.perform("forceAck", undefined); },
       close: () => {
         gated("close");

@@ -25,6 +25,7 @@ export interface DumpNames {
   readonly irqs: readonly string[];
   readonly operations: readonly string[];
   readonly events: readonly string[];
+  readonly queues: readonly string[];
 }
 
 /** An entry and the recorder it comes from, as an index of the dump's `sources`. */
@@ -108,7 +109,7 @@ const dumpFile = z.strictObject({
     operation: text.optional(),
     capability: text.optional(),
   }),
-  names: z.strictObject({ windows: names, irqs: names, operations: names, events: names }),
+  names: z.strictObject({ windows: names, irqs: names, operations: names, events: names, queues: names.default([]) }),
   sources: names,
   dropped: finite.int().min(0),
   log: z.array(z.strictObject({ micros: finite, level: z.number().int().min(0).max(100), text })).max(maxLogLines),

@@ -24,11 +24,14 @@ export const TraceKind = {
   failure: 12,
   /** a=window or line that denied, b=offset, d=width. */
   denied: 13,
+  /** A batch of a queue. a=queue, b=entries, c=payload bytes. */
+  requests: 14,
+  completions: 15,
 } as const;
 export type TraceKind = (typeof TraceKind)[keyof typeof TraceKind];
 
 export const lifecycleSteps = [
-  "starting", "ready", "passive", "gate", "mask", "quiesce", "force-ack", "unmap", "terminate", "dump", "held", "released", "stopped",
+  "starting", "ready", "passive", "gate", "mask", "quiesce", "stop-dma", "unmap", "force-ack", "release", "terminate", "dump", "held", "released", "stopped",
 ] as const;
 export type LifecycleStep = (typeof lifecycleSteps)[number];
 

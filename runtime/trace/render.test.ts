@@ -52,7 +52,7 @@ last log lines
   });
 
   test("every kind has words of its own, also with numbers that no table knows", () => {
-    const none = { windows: [], irqs: [], operations: [], events: [] };
+    const none = { windows: [], irqs: [], operations: [], events: [], queues: [] };
     for (const kind of Object.values(TraceKind)) {
       const text = describeEntry({ micros: 0, kind, a: 77, b: 78, c: 79, d: 32 }, none);
       expect(text).not.toMatch(/undefined|^77 78 79 32$/);

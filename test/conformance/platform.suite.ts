@@ -41,7 +41,7 @@ class Rig implements AsyncDisposable {
   }
 
   async connect(change: Partial<BusGrant> = {}): Promise<{ connection: BusConnection; port: BusPort }> {
-    const grant: BusGrant = { driver: "clock", generation: ++this.#generation, device: "rtc", windows: [cmos], irqs: [{ name: "tick" }], limits, ...change };
+    const grant: BusGrant = { driver: "clock", generation: ++this.#generation, device: "rtc", windows: [cmos], irqs: [{ name: "tick" }], dma: [], limits, ...change };
     const connection = await this.bench.platform.connect(grant, (report) => this.reports.push(report));
     return { connection, port: this.bench.port(connection) };
   }

@@ -25,7 +25,7 @@ const sleep = (ms: number): Promise<void> => new Promise((resolve) => { setTimeo
 
 platformSuite({
   name: "sim, in a thread",
-  open: async () => ({ platform: await SimPlatform.start({ devices, epochMs }, realClock), port: channelPort, advance: sleep }),
+  open: async () => ({ platform: await SimPlatform.start({ devices, epochMs, directory: "." }, realClock), port: channelPort, advance: sleep }),
 });
 
 platformSuite({
@@ -33,7 +33,7 @@ platformSuite({
   open: async () => {
     const clock = new VirtualClock();
     return {
-      platform: await InlineSimPlatform.start({ devices, epochMs }, clock),
+      platform: await InlineSimPlatform.start({ devices, epochMs, directory: "." }, clock),
       port: ({ handle }) => (handle as InlineHandle).port,
       advance: async (ms) => clock.advance(ms * 1000),
     };

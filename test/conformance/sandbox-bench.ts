@@ -6,7 +6,7 @@ import { type MessageRecord, RecordKind, putRecord, readRecords, recordBytes } f
 import { serial } from "../../runtime/classes/serial/contract.ts";
 import { bundleDriver } from "../../runtime/host/bundle.ts";
 import type { DriverBundle } from "../../runtime/host/driver-host.ts";
-import type { GuestFailure, LoadedSandbox, Sandbox, SandboxCalls, SandboxLimits, SandboxTier } from "../../runtime/sandbox/sandbox.ts";
+import type { GuestFailure, GuestRegion, LoadedSandbox, Sandbox, SandboxCalls, SandboxLimits, SandboxTier } from "../../runtime/sandbox/sandbox.ts";
 
 export const benchLimits: SandboxLimits = { memoryBytes: 8 * 1024 * 1024, turnMs: 200, stackBytes: 128 * 1024 };
 
@@ -31,12 +31,16 @@ export class SandboxBench {
   readonly failures: GuestFailure[] = [];
   readonly accesses: unknown[][] = [];
   readonly registers = new Uint8Array(8);
+  /** DMA memory the guest is started with; what the device sees of it, and what was copied between the two. */
+  regions: readonly GuestRegion[] = [];
+  readonly device = new Uint8Array(8192);
+  readonly copies: [region: number, offset: number, sizeBytes: number, toDevice: boolean][] = [];
   micros = 1_000_000;
   sandbox!: Sandbox;
 
   constructor(options: DriverSetup["options"] = {}) {
     this.setup = {
-      driver: "probe", memoryBytes: benchLimits.memoryBytes, options, irqs: [{ name: "line" }],
+      driver: "probe", memoryBytes: benchLimits.memoryBytes, options, irqs: [{ name: "line" }], dma: [],
       windows: [{ name: "registers", sizeBytes: 8, rights: "readwrite", widths: [8, 32] }],
     };
   }
@@ -48,7 +52,7 @@ export class SandboxBench {
   }
 
   start(loaded: LoadedSandbox): this {
-    this.sandbox = loaded.start(this.calls);
+    this.sandbox = loaded.start(this.calls, this.regions);
     return this;
   }
 
@@ -83,6 +87,11 @@ export class SandboxBench {
       else this.malformed.push(framed.reason);
     },
     failed: (failure) => { this.failures.push(failure); },
+    copy: (region, offset, bytes, toDevice) => {
+      this.copies.push([region, offset, bytes.length, toDevice]);
+      if (toDevice) this.device.set(bytes, offset);
+      else bytes.set(this.device.subarray(offset, offset + bytes.length));
+    },
   };
 
   /** One record in, and what it caused, promises of the worker tier included. */

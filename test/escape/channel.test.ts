@@ -18,7 +18,7 @@ type Access = readonly ["read" | "write", string, number, AccessWidth];
 const granted: BusGrant = {
   driver: "evil", generation: 1n, device: "mine", limits: { stormPerSecond: 1_000, ackMs: 100 },
   windows: [{ name: "regs", sizeBytes: 8, rights: "readwrite", widths: [8] }, { name: "status", sizeBytes: 4, rights: "read", widths: [8, 32] }],
-  irqs: [{ name: "line" }],
+  irqs: [{ name: "line" }], dma: [],
 };
 
 /** The hardware's side of a channel with a device of two windows that are granted in part, and a device that is not. */
@@ -39,7 +39,8 @@ class Rig {
     const backend: HardwareBackend = {
       space: (device, window) => space(`${device}.${window}`), line: (number) => (number === 4 ? own : this.foreign),
       irqNumber: (device) => (device === "mine" ? 4 : 9), flush: () => undefined, advance: () => undefined, idleMicros: () => Infinity,
-      statistics: () => ({}), close: () => undefined,
+      statistics: () => ({}), close: () => undefined, openDomain: () => undefined, setBusMaster: () => undefined, resetDevice: () => undefined,
+      powerCut: () => undefined,
     };
     this.server = new ChannelServer(this.handle, backend, (report) => this.reports.push(report));
   }

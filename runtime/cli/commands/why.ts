@@ -1,7 +1,7 @@
 /** `airlock why`: which device a driver got and why, what it was granted and denied, and what it holds. */
 import { type Explanation, explain, explanationText } from "../../io-manager/why.ts";
 import { judge } from "../../io-manager/match.ts";
-import { loadMachineFile } from "../bring-up.ts";
+import { loadDescribedMachine } from "../bring-up.ts";
 import { type CommandDefinition, textOption } from "../command.ts";
 import { askDaemon, declareMachineOptions } from "../control/find-daemon.ts";
 import { exitCodes } from "../exit-codes.ts";
@@ -27,6 +27,6 @@ const command: CommandDefinition = {
 export default command;
 
 async function explainFile(driver: string, file: string): Promise<Explanation> {
-  const loaded = await loadMachineFile(file);
+  const loaded = await loadDescribedMachine(file);
   return explain(driver, judge(loaded, loaded.devices));
 }

@@ -6,27 +6,37 @@ import type { VirtualClock } from "../../api/clock.ts";
 import type { BusConnection, BusGrant, BusReport, Platform } from "../../bus/platform.ts";
 import { findSimDevices } from "./find-devices.ts";
 import { SimBackend } from "./sim-backend.ts";
-import type { SimThreadOptions } from "./sim-platform.ts";
+import type { RamHandle } from "../../bus/ram.ts";
+import { freeRam, createRam, openRam } from "../../native/ram.ts";
+import { type SimThreadOptions, simRamBytes } from "./sim-platform.ts";
 
 export class InlineSimPlatform implements Platform<InlineHandle> {
   readonly type = "sim";
   readonly devices: readonly DeviceDescription[];
+  readonly ram: RamHandle | undefined;
   readonly #backend: SimBackend;
   #closed = false;
 
-  private constructor(backend: SimBackend, devices: readonly DeviceDescription[]) {
+  private constructor(backend: SimBackend, devices: readonly DeviceDescription[], ram: RamHandle | undefined) {
     this.#backend = backend;
     this.devices = devices;
+    this.ram = ram;
   }
 
-  static async start(options: SimThreadOptions, clock: VirtualClock): Promise<InlineSimPlatform> {
+  static async start(options: Omit<SimThreadOptions, "ram">, clock: VirtualClock): Promise<InlineSimPlatform> {
     const devices = await findSimDevices(options.devices);
-    return new InlineSimPlatform(new SimBackend({ devices, epochMs: options.epochMs, clock }), options.devices);
+    const ram = options.devices.some(({ pci }) => pci !== undefined) ? createRam(simRamBytes, 0) : undefined;
+    const backend = new SimBackend({ devices, epochMs: options.epochMs, clock, directory: options.directory, ram: ram && openRam(ram) });
+    return new InlineSimPlatform(backend, options.devices, ram);
   }
 
   async connect(grant: BusGrant, report: (report: BusReport) => void): Promise<BusConnection<InlineHandle>> {
     if (this.#closed) throw new AirlockError("Closed", "the platform was closed");
-    return new InlineConnection(this.#backend, grant, report);
+    return new InlineConnection(this.#backend, grant, report, this.ram);
+  }
+
+  async powerCut(device: string): Promise<void> {
+    this.#backend.powerCut(device);
   }
 
   async statistics(device: string): Promise<Readonly<Record<string, number>>> {
@@ -39,7 +49,9 @@ export class InlineSimPlatform implements Platform<InlineHandle> {
   }
 
   async close(): Promise<void> {
+    if (this.#closed) return;
     this.#closed = true;
     this.#backend.close();
+    if (this.ram !== undefined) freeRam(this.ram);
   }
 }

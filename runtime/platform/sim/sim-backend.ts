@@ -1,10 +1,15 @@
 /** The simulated hardware: models on one clock, their pins wired to interrupt lines. */
 import { type Clock, VirtualClock } from "../../api/clock.ts";
 import { AirlockError } from "../../api/errors.ts";
-import type { DeviceDescription, Model, ModelDefinition, SerialPeer } from "../../bus/device.ts";
+import type { DeviceDescription, DmaPort, IrqPin, Model, ModelDefinition, SerialPeer } from "../../bus/device.ts";
 import type { HardwareBackend } from "../../bus/hardware-backend.ts";
+import type { DmaFault, IommuDomain } from "../../bus/iommu.ts";
 import { IrqLine } from "../../bus/irq-line.ts";
+import type { NetworkPeer } from "../../bus/network-peer.ts";
+import type { RamAccess } from "../../bus/ram.ts";
 import type { RegisterSpace } from "../../bus/register-space.ts";
+import { SimPciFunction } from "./pci-function.ts";
+import { SimIommu } from "./sim-iommu.ts";
 
 /**
  * Device time never runs further than this past an event that is due: a thread that was not scheduled in time slows
@@ -28,7 +33,23 @@ const catchUpShare = 0.25;
 export interface SimDevice {
   readonly description: DeviceDescription;
   readonly model: ModelDefinition;
-  readonly peer: SerialPeer;
+  /** What is plugged into its serial connector, and what is at the other end of its network cable. */
+  readonly serial: SerialPeer;
+  readonly network: NetworkPeer;
+}
+
+/** A device that is powered on. */
+interface LiveDevice {
+  readonly description: DeviceDescription;
+  readonly model: Model;
+  readonly pci: SimPciFunction | undefined;
+  readonly spaces: Readonly<Record<string, RegisterSpace>>;
+}
+
+/** A peer that wants to be looked after. */
+interface PolledPeer {
+  readonly peer: NetworkPeer;
+  dueMicros: number;
 }
 
 export interface SimOptions {
@@ -37,6 +58,10 @@ export interface SimOptions {
   readonly epochMs: number;
   /** The clock that device time follows; in a deterministic world it is also the models' clock. */
   readonly clock: Clock;
+  /** The memory devices reach; needed when a device has DMA. */
+  readonly ram?: RamAccess;
+  /** The machine file's folder. */
+  readonly directory: string;
 }
 
 export class SimBackend implements HardwareBackend {
@@ -44,7 +69,11 @@ export class SimBackend implements HardwareBackend {
   readonly #deviceClock: VirtualClock | undefined;
   readonly #modelClock: Clock;
   readonly #lines = new Map<number, IrqLine>();
-  readonly #devices = new Map<string, { description: DeviceDescription; model: Model }>();
+  readonly #devices = new Map<string, LiveDevice>();
+  readonly #networks: NetworkPeer[] = [];
+  readonly #polled: PolledPeer[] = [];
+  readonly #iommu: SimIommu | undefined;
+  readonly #ram: RamAccess | undefined;
   #lastMicros: number;
   /** How far device time is behind. */
   #lagMicros = 0;
@@ -56,17 +85,14 @@ export class SimBackend implements HardwareBackend {
     this.#lastMicros = options.clock.nowMicros();
     this.#deviceClock = options.clock instanceof VirtualClock ? undefined : new VirtualClock();
     this.#modelClock = this.#deviceClock ?? options.clock;
-    for (const { description, model, peer } of options.devices) {
-      const live = model.create(description, {
-        clock: this.#modelClock, epochMs: options.epochMs, serial: peer,
-        irq: (name) => this.#pin(description, name),
-      });
-      this.#devices.set(description.name, { description, model: live });
-    }
+    this.#ram = options.ram;
+    this.#iommu = options.ram && new SimIommu(options.ram);
+    for (const device of options.devices) this.#devices.set(device.description.name, this.#powerOn(device, options));
   }
 
   space(device: string, window: string): RegisterSpace | undefined {
-    return this.#devices.get(device)?.model.spaces[window];
+    const spaces = this.#devices.get(device)?.spaces;
+    return spaces !== undefined && Object.hasOwn(spaces, window) ? spaces[window] : undefined;
   }
 
   line(number: number): IrqLine {
@@ -77,6 +103,26 @@ export class SimBackend implements HardwareBackend {
 
   irqNumber(device: string, irq: string): number | undefined {
     return this.#devices.get(device)?.description.irqs[irq];
+  }
+
+  openDomain(device: string, fault: (fault: DmaFault) => void): IommuDomain | undefined {
+    return this.#devices.get(device)?.pci === undefined ? undefined : this.#iommu?.open(device, fault);
+  }
+
+  setBusMaster(device: string, on: boolean): void {
+    const pci = this.#devices.get(device)?.pci;
+    if (pci !== undefined) pci.busMaster = on;
+  }
+
+  resetDevice(device: string): void {
+    const found = this.#devices.get(device);
+    if (found?.pci?.identity.functionReset === true) found.model.reset();
+  }
+
+  powerCut(device: string): void {
+    const found = this.#found(device);
+    if (found.model.powerCut === undefined) throw new AirlockError("Unsupported", `device "${device}" loses nothing by a power cut`, { device });
+    found.model.powerCut();
   }
 
   /** Nothing to do: models see a write when it is performed. */
@@ -92,9 +138,15 @@ export class SimBackend implements HardwareBackend {
     const step = this.#isHeld(now) ? 0 : Math.min(elapsed + Math.min(this.#lagMicros, elapsed * catchUpShare), limit);
     this.#lagMicros = Math.max(0, this.#lagMicros + elapsed - step);
     this.#deviceClock.advance(step);
+    this.#poll(now);
   }
 
   idleMicros(): number {
+    const now = this.#source.nowMicros();
+    return this.#polled.reduce((least, { dueMicros }) => Math.min(least, Math.max(0, dueMicros - now)), this.#timersIdleMicros());
+  }
+
+  #timersIdleMicros(): number {
     const due = this.#deviceClock?.nextDueMicros();
     if (this.#deviceClock === undefined || due === undefined) return Infinity;
     if (this.#isHeld(this.#source.nowMicros())) return heldIdleMicros;
@@ -114,20 +166,60 @@ export class SimBackend implements HardwareBackend {
   }
 
   statistics(device: string): Readonly<Record<string, number>> {
-    const found = this.#devices.get(device);
-    if (found === undefined) throw new AirlockError("NotFound", `there is no device "${device}"`, { device });
-    return found.model.statistics();
+    return this.#found(device).model.statistics();
   }
 
   close(): void {
     for (const { model } of this.#devices.values()) model.reset();
+    for (const peer of this.#networks) peer.close?.();
+    this.#ram?.close();
   }
 
-  #pin(description: DeviceDescription, name: string): { set(asserted: boolean): void } {
+  #powerOn({ description, model, serial, network }: SimDevice, { epochMs, directory }: SimOptions): LiveDevice {
+    const pci = model.pci && new SimPciFunction(model.pci);
+    this.#networks.push(network);
+    if (network.pollMicros !== undefined) this.#polled.push({ peer: network, dueMicros: 0 });
+    const live = model.create(description, {
+      clock: this.#modelClock, epochMs, serial, network, directory, dma: this.#dma(description.name, pci), irq: (name) => this.#pin(description, name, pci),
+    });
+    const spaces = pci === undefined ? live.spaces : {
+      ...Object.fromEntries(Object.entries(live.spaces).map(([name, space]) => [name, name.startsWith("bar") ? pci.decoded(Number(name.slice(3)), space) : space])),
+      config: pci.config,
+    };
+    return { description, model: live, pci, spaces };
+  }
+
+  #dma(device: string, pci: SimPciFunction | undefined): DmaPort {
+    if (pci === undefined || this.#iommu === undefined) return noDma;
+    return this.#iommu.port(device, () => pci.busMaster);
+  }
+
+  #pin(description: DeviceDescription, name: string, pci: SimPciFunction | undefined): IrqPin {
     const number = description.irqs[name];
-    if (number === undefined) return { set: () => undefined };
+    if (number === undefined) return unconnected;
     const line = this.line(number);
     const source = `${description.name}.${name}`;
-    return { set: (asserted) => line.setLevel(source, asserted) };
+    const pin: IrqPin = { set: (asserted) => line.setLevel(source, asserted), pulse: () => line.pulse() };
+    if (pci === undefined) return pin;
+    return name === "intx" ? pci.intx(pin) : pci.message(pin);
+  }
+
+  #poll(nowMicros: number): void {
+    for (const each of this.#polled) {
+      if (nowMicros < each.dueMicros) continue;
+      each.peer.poll?.();
+      each.dueMicros = nowMicros + each.peer.pollMicros!;
+    }
+  }
+
+  #found(device: string): LiveDevice {
+    const found = this.#devices.get(device);
+    if (found === undefined) throw new AirlockError("NotFound", `there is no device "${device}"`, { device });
+    return found;
   }
 }
+
+const unconnected: IrqPin = { set: () => undefined, pulse: () => undefined };
+
+/** A device outside of PCI reaches no memory. */
+const noDma: DmaPort = { read: () => false, write: () => false };

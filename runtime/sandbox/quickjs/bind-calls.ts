@@ -24,9 +24,9 @@ export type GuestResult = { readonly error?: undefined; readonly value: QuickJSH
 
 type RawCall = (argc: number, argv: number) => number;
 
-/** Binds all calls. `path` undefined takes the fast one when its self-test passes here. */
-export function bindCalls(engine: Engine, calls: GuestCalls, path?: CallPath): { bound: BoundCalls; path: CallPath } {
-  const texts = publicTextCalls(engine.context, calls);
+/** Binds all calls. `path` undefined takes the fast one when its self-test passes here; `memory` gives a region's buffer. */
+export function bindCalls(engine: Engine, calls: GuestCalls, memory: (region: unknown) => QuickJSHandle, path?: CallPath): { bound: BoundCalls; path: CallPath } {
+  const texts = publicObjectCalls(engine.context, calls, memory);
   if (path !== "public") {
     const fast = bindFast(engine, calls);
     if (fast !== undefined) return { bound: { ...fast, ...texts }, path: "fast" };
@@ -58,13 +58,15 @@ function publicNumberCalls(context: QuickJSContext, calls: GuestCalls): BoundCal
     nowMicros: bind("nowMicros", 0, () => context.newNumber(calls.nowMicros())),
     timer: bind("timer", 2, (a, b) => calls.timer(a, b)),
     flush: bind("flush", 1, (a) => calls.flush(a)),
+    sync: bind("sync", 4, (a, b, c, d) => calls.sync(a, b, c, d)),
   };
 }
 
-/** Calls that carry texts: rare, so the public API serves both paths. */
-function publicTextCalls(context: QuickJSContext, calls: GuestCalls): BoundCalls {
+/** Calls that carry texts and buffers: rare, so the public API serves both paths. */
+function publicObjectCalls(context: QuickJSContext, calls: GuestCalls, memory: (region: unknown) => QuickJSHandle): BoundCalls {
   const bind = publicBinder(context, calls);
   return {
+    memory: bind("memory", 1, (a) => memory(a)),
     log: bind("log", 2, (a, b) => calls.log(a, b)),
     fail: bind("fail", 4, (a, b, c, d) => calls.fail(a, b, c, d)),
     setup: bind("setup", 0, () => context.newString(calls.setup())),
@@ -129,6 +131,10 @@ function bindFast(engine: Engine, calls: GuestCalls): BoundCalls | undefined {
     ["nowMicros", 0, () => number(calls.nowMicros())],
     ["timer", 2, (argc, argv) => { calls.timer(argument(argc, argv, 0), argument(argc, argv, 1)); return 0; }],
     ["flush", 1, (argc, argv) => { calls.flush(argument(argc, argv, 0)); return 0; }],
+    ["sync", 4, (argc, argv) => {
+      calls.sync(argument(argc, argv, 0), argument(argc, argv, 1), argument(argc, argv, 2), argument(argc, argv, 3));
+      return 0;
+    }],
     ["probe", probes.length, (argc, argv) => {
       for (let index = 0; index < probes.length; index++) probed.push(argument(argc, argv, index));
       return number(probed.length);

@@ -63,7 +63,7 @@ function codeFile(): string {
 
 /** Makes an engine. `dateMillis` is the guest's only clock: its `Date` reads nothing else. */
 export async function createEngine(limits: SandboxLimits, module: WasmModule, dateMillis: () => number): Promise<Engine> {
-  const pages = Math.ceil((limits.memoryBytes + reserveBytes) / pageBytes);
+  const pages = Math.ceil((limits.memoryBytes + (limits.sharedBytes ?? 0) + reserveBytes) / pageBytes);
   const memory = new wasm.Memory({ initial: leastPages, maximum: Math.max(leastPages, pages) });
   let seeding = true;
   const variant = newVariant(RELEASE_SYNC, {

@@ -4,7 +4,8 @@ import { type FaultPoint, mailboxBytes } from "../../api/bridge.ts";
 import { AirlockError } from "../../api/errors.ts";
 import { RecordKind, putRecord, recordHeaderBytes } from "../../api/records.ts";
 import { GuestCalls, exceptionFailure, maxMessageChars, maxNameChars, maxStackChars, phaseOf } from "../guest-calls.ts";
-import { GuestLoadError, type LoadedSandbox, type Sandbox, type SandboxCalls, type SandboxLimits, type SandboxTier } from "../sandbox.ts";
+import { type GuestBytes, GuestMemory } from "../guest-memory.ts";
+import { type GuestRegion, GuestLoadError, type LoadedSandbox, type Sandbox, type SandboxCalls, type SandboxLimits, type SandboxTier } from "../sandbox.ts";
 import { type CallPath, type GuestResult, adopt, bindCalls, expectValue } from "./bind-calls.ts";
 import { type Engine, GuestMemoryFull, createEngine, quickJsModule } from "./engine.ts";
 import { type WasmModule, wasm } from "./web-assembly.ts";
@@ -36,6 +37,8 @@ export interface QuickJsSandbox extends Sandbox {
 const jobsPerCheck = 64;
 /** A bundle's top-level code may take this many turns' time: it runs once, and cold. */
 const loadTurns = 10;
+/** Pages of memory as the processor has them: what is granted is whole ones. */
+const pageBytes = 4096;
 /** The engine's own objects take about 200 KiB, the mailboxes 128 KiB; with less, not even an error object fits. */
 const leastMemoryBytes = 1024 * 1024;
 
@@ -61,6 +64,8 @@ class QuickJsGuest implements LoadedSandbox, QuickJsSandbox {
   readonly #inboxPointer: number;
   #stack: QuickJSHandle | undefined;
   #dispatch: QuickJSHandle | undefined;
+  /** The guest's buffers of its DMA regions; never disposed, so that the memory below them lives as long as the engine. */
+  #buffers: readonly QuickJSHandle[] = [];
   #running = false;
 
   static async create(limits: SandboxLimits, options: QuickJsOptions): Promise<QuickJsGuest> {
@@ -85,7 +90,7 @@ class QuickJsGuest implements LoadedSandbox, QuickJsSandbox {
       () => this.#guestStack(),
     );
     this.#budget = new TurnBudget(this.#calls, limits.turnMs, options);
-    const { bound, path } = bindCalls(engine, this.#calls, options.callPath);
+    const { bound, path } = bindCalls(engine, this.#calls, (region) => this.#buffer(region), options.callPath);
     this.callPath = path;
     const { context } = engine;
     const mailbox = (pointer: number): QuickJSHandle =>
@@ -118,9 +123,33 @@ class QuickJsGuest implements LoadedSandbox, QuickJsSandbox {
     }
   }
 
-  start(calls: SandboxCalls): Sandbox {
-    this.#calls.start(calls);
+  start(calls: SandboxCalls, regions: readonly GuestRegion[]): Sandbox {
+    const pointers = regions.map(({ sizeBytes }) => this.#allocatePages(sizeBytes));
+    this.#calls.start(calls, new GuestMemory(regions.map((region, index) => this.#share(region, pointers[index]!))));
+    const { context, raw } = this.#engine;
+    this.#buffers = regions.map(({ sizeBytes }, index) => adopt(context, raw.ffi.QTS_NewArrayBuffer(raw.contextPointer, pointers[index]!, sizeBytes)));
     return this;
+  }
+
+  /** A page-aligned part of the engine's memory, never freed. */
+  #allocatePages(sizeBytes: number): number {
+    const { module } = this.#engine.raw;
+    return Math.ceil(module._malloc(sizeBytes + pageBytes) / pageBytes) * pageBytes;
+  }
+
+  /** Lays a region's pages into the guest's memory, or gives it zeroed bytes of its own. */
+  #share(region: GuestRegion, pointer: number): GuestBytes {
+    const { memory } = this.#engine;
+    const { sizeBytes } = region;
+    if (region.layOver(memory, pointer)) return { sizeBytes, bytes: undefined };
+    new Uint8Array(memory.buffer, pointer, sizeBytes).fill(0);
+    return { sizeBytes, bytes: (offset, size) => new Uint8Array(memory.buffer, pointer + offset, size) };
+  }
+
+  #buffer(region: unknown): QuickJSHandle {
+    const found = typeof region === "number" ? this.#buffers[region] : undefined;
+    if (found === undefined) throw new AirlockError("CapabilityViolation", "there is no DMA memory of that number", { capability: "dma", reason: "handle" });
+    return found.dup();
   }
 
   turn(records: Uint8Array): void {

@@ -4,7 +4,8 @@ import { type Dispatch, type DriverEntry, type FaultPoint, type GuestBridge, mai
 import { AirlockError } from "../../api/errors.ts";
 import { RecordKind, putRecord, recordHeaderBytes } from "../../api/records.ts";
 import { GuestCalls, phaseOf } from "../guest-calls.ts";
-import { GuestLoadError, type LoadedSandbox, type Sandbox, type SandboxCalls, type SandboxTier } from "../sandbox.ts";
+import { type GuestBytes, GuestMemory } from "../guest-memory.ts";
+import { GuestLoadError, type GuestRegion, type LoadedSandbox, type Sandbox, type SandboxCalls, type SandboxTier } from "../sandbox.ts";
 
 /** A sandbox of this tier: what only code in a thread of its own can do by accident comes back by `stray`. */
 export interface WorkerSandbox extends Sandbox {
@@ -23,6 +24,7 @@ class WorkerGuest implements LoadedSandbox, WorkerSandbox {
   readonly #outbox = new ArrayBuffer(mailboxBytes);
   readonly #calls: GuestCalls;
   readonly #dispatch: Dispatch;
+  #buffers: readonly ArrayBuffer[] = [];
   #inTurn = false;
 
   constructor(bundle: string, name: string) {
@@ -45,8 +47,13 @@ class WorkerGuest implements LoadedSandbox, WorkerSandbox {
     }
   }
 
-  start(calls: SandboxCalls): Sandbox {
-    this.#calls.start(calls);
+  start(calls: SandboxCalls, regions: readonly GuestRegion[]): Sandbox {
+    const shared = regions.map((region) => region.map());
+    const buffers = regions.map(({ sizeBytes }, index) => shared[index] ?? new ArrayBuffer(sizeBytes));
+    this.#buffers = buffers;
+    this.#calls.start(calls, new GuestMemory(regions.map(({ sizeBytes }, index): GuestBytes => ({
+      sizeBytes, bytes: shared[index] === undefined ? (offset, size) => new Uint8Array(buffers[index]!, offset, size) : undefined,
+    }))));
     return this;
   }
 
@@ -123,6 +130,12 @@ class WorkerGuest implements LoadedSandbox, WorkerSandbox {
         }
       },
       irq: guarded((line, op) => calls.irq(line, op)),
+      sync: guarded((region, offset, sizeBytes, toDevice) => calls.sync(region, offset, sizeBytes, toDevice)),
+      memory: guarded((region: number) => {
+        const buffer = this.#buffers[region];
+        if (buffer === undefined) throw new AirlockError("CapabilityViolation", "there is no DMA memory of that number", { capability: "dma", reason: "handle" });
+        return buffer;
+      }),
       log: guarded((level, text) => calls.log(level, text)),
       nowMicros: guarded(() => calls.nowMicros()),
       timer: guarded((id, delayMicros) => calls.timer(id, delayMicros)),

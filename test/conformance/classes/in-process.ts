@@ -7,6 +7,7 @@ import type { CreateShadow, DriverPort, Shadow } from "../../../runtime/classes/
 import type { ModelDefinition, SerialPeer } from "../../../runtime/bus/device.ts";
 import { TestEnvironment, settle } from "../../fixtures/driver-port.ts";
 import type { ClassBench } from "./bench.ts";
+import { levelPin, modelEnvironment } from "../../fixtures/model-environment.ts";
 
 export interface InProcessParts<S extends Shadow, Client> {
   readonly model: ModelDefinition;
@@ -28,11 +29,10 @@ export async function bringUp<S extends Shadow, Client>(parts: InProcessParts<S,
   let driver: TestDriver<ClassContract> | undefined;
   const live = parts.model.create(
     { name: "device", compatible: parts.model.compatible, windows: {}, irqs: { [parts.irq]: 1 }, options: {} },
-    {
+    modelEnvironment({
       clock, epochMs: Date.UTC(2026, 10, 20, 12, 0, 0, 300),
-      irq: () => ({ set: (asserted) => { level = asserted; driver?.setIrq(parts.irq, asserted); } }),
-      serial: parts.peer ?? { connect: () => undefined, receive: () => undefined, outputs: () => undefined },
-    },
+      irq: () => levelPin((asserted) => { level = asserted; driver?.setIrq(parts.irq, asserted); }), ...(parts.peer && { serial: parts.peer }),
+    }),
   );
   const pump = (): void => {
     for (const { name, payload } of driver?.takeEvents() ?? []) {

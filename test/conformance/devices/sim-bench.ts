@@ -4,6 +4,7 @@ import { VirtualClock } from "../../../runtime/api/clock.ts";
 import type { DeviceDescription, SerialInputs, SerialLine, SerialOutputs, SerialPeer } from "../../../runtime/bus/device.ts";
 import { findModel } from "../../../runtime/models/find-model.ts";
 import type { BenchFactory, BenchOptions, DeviceBench } from "./bench.ts";
+import { levelPin, modelEnvironment } from "../../fixtures/model-environment.ts";
 
 /** A factory of benches around the model that is compatible with `compatible`. */
 export function simBench(compatible: string, options: DeviceDescription["options"] = {}): BenchFactory {
@@ -16,9 +17,9 @@ async function openSim(compatible: string, options: DeviceDescription["options"]
   const levels = new Map<string, boolean>();
   const peer = new WirePeer();
   const description: DeviceDescription = { name: "device", compatible: [compatible], windows: {}, irqs: {}, options };
-  const model = definition.create(description, {
-    clock, epochMs, serial: peer, irq: (name) => ({ set: (asserted) => levels.set(name, asserted) }),
-  });
+  const model = definition.create(description, modelEnvironment({
+    clock, epochMs, serial: peer, irq: (name) => levelPin((asserted) => { levels.set(name, asserted); }),
+  }));
   const space = (window: string): NonNullable<(typeof model.spaces)[string]> => {
     const found = model.spaces[window];
     if (found === undefined) throw new Error(`the model of ${compatible} has no window "${window}"`);

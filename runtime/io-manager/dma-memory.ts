@@ -1,0 +1,50 @@
+/** DMA memory: where each driver's regions lie in its IOMMU domain, and which pages of the platform's RAM they are. */
+import { AirlockError } from "../api/errors.ts";
+import { type DmaMapping, dmaPageBytes } from "../bus/iommu.ts";
+import type { RamHandle } from "../bus/ram.ts";
+import type { Manifest } from "../machine/manifest-schema.ts";
+
+/** A region of a driver before it has a place in RAM. */
+export type DmaPlan = Omit<DmaMapping, "ramOffset">;
+
+/** First address of every domain. Below it nothing is mapped, so that small numbers taken for addresses fault. */
+const firstIova = 0x10_0000;
+
+/** Unmapped addresses between regions: a device that runs over an end faults at once. */
+const guardBytes = dmaPageBytes;
+
+/** The regions of a package's domain in the order of its manifest, page-aligned. The device may read and write all of them. */
+export function planDma({ needs }: Manifest): readonly DmaPlan[] {
+  let iova = firstIova;
+  return Object.entries(needs.dma).map(([name, { size, use }]) => {
+    const sizeBytes = Math.ceil(size / dmaPageBytes) * dmaPageBytes;
+    const plan: DmaPlan = { name, iova, sizeBytes, rights: "readwrite", guest: use === "driver" };
+    iova += sizeBytes + guardBytes;
+    return plan;
+  });
+}
+
+/** Hands out pages of the platform's RAM, each once: a driver keeps its pages over all its generations. */
+export class RamPages {
+  readonly #ram: RamHandle | undefined;
+  #next: number;
+
+  constructor(ram: RamHandle | undefined) {
+    this.#ram = ram;
+    this.#next = ram?.firstFreeOffset ?? 0;
+  }
+
+  /** @throws AirlockError PlatformUnavailable when the platform has no memory for it */
+  place(driver: string, plans: readonly DmaPlan[]): readonly DmaMapping[] {
+    return plans.map((plan) => {
+      const ramOffset = this.#next;
+      const end = ramOffset + plan.sizeBytes;
+      if (this.#ram === undefined || end > this.#ram.sizeBytes) {
+        const has = this.#ram === undefined ? "has no memory for DMA" : `has ${this.#ram.sizeBytes} bytes of memory, which other drivers hold`;
+        throw new AirlockError("PlatformUnavailable", `driver "${driver}" needs ${plan.sizeBytes} bytes of DMA memory "${plan.name}", but the platform ${has}`, { driver });
+      }
+      this.#next = end;
+      return { ...plan, ramOffset };
+    });
+  }
+}

@@ -196,3 +196,24 @@ describe("sharers in any order", () => {
     }));
   });
 });
+
+describe("messages", () => {
+  test("one that comes while the line is owed, masked or not attached is delivered later, and several of them once", () => {
+    const clock = new VirtualClock();
+    const line = new IrqLine(1, clock);
+    line.pulse();
+    let delivered = 0;
+    const binding = line.attach({ raise: () => { delivered++; }, storm: () => undefined, unacked: () => undefined }, { stormPerSecond: 1_000, ackMs: 10 });
+    expect(delivered).toBe(0);
+    binding.unmask();
+    expect(delivered).toBe(1);
+    line.pulse();
+    line.pulse();
+    expect(delivered).toBe(1);
+    binding.ack();
+    expect(delivered).toBe(2);
+    binding.ack();
+    expect(delivered).toBe(2);
+    binding.detach();
+  });
+});

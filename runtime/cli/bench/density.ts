@@ -2,7 +2,9 @@
 import { AirlockError } from "../../api/errors.ts";
 import type { RtcClient } from "../../classes/rtc/client.ts";
 import type { BroughtUp } from "../bring-up.ts";
+import { wholeNumber } from "../soak/session.ts";
 import { percentile } from "../soak/soak.ts";
+import type { BenchCall, BenchDefinition } from "./bench.ts";
 import { withMachine } from "./temporary-machine.ts";
 
 /** Longest start; a driver takes some 20-50 ms of one core. */
@@ -22,8 +24,16 @@ export interface DensityBench {
   readonly failures: number;
 }
 
-/** Brings up `drivers` clock chips with a quickjs driver each, no spares, and asks each for the time. */
-export function benchDensity(drivers: number, progress: (text: string) => void): Promise<DensityBench> {
+const bench: BenchDefinition<DensityBench> = {
+  name: "density", summary: "hundreds of drivers on one machine: how long they take to start, and what each weighs", run, text,
+  options: [{ flags: "--drivers <number>", description: "how many drivers", default: "500" }],
+};
+
+export default bench;
+
+/** Brings up clock chips with a quickjs driver each, no spares, and asks each for the time. */
+function run({ options, progress }: BenchCall): Promise<DensityBench> {
+  const drivers = Math.max(1, wholeNumber(options.drivers, "--drivers"));
   const before = process.memoryUsage().rss;
   const start = performance.now();
   return withMachine((root) => machineText(drivers, `${root}/drivers/rtc-mc146818`), async ({ machine }) => {
@@ -38,6 +48,14 @@ export function benchDensity(drivers: number, progress: (text: string) => void):
       callMicros: { p50: percentile(calls, 0.5), p99: percentile(calls, 0.99) },
     };
   });
+}
+
+function text(result: DensityBench): string {
+  return [
+    `${result.drivers} drivers up after ${result.startMs} ms (${result.startMsPerDriver} ms each), ${result.failures} failures on the way`,
+    `${result.rssMiB} MiB of memory (${result.rssMiBPerDriver} MiB each)`,
+    `one call of each: p50 ${result.callMicros.p50} us, p99 ${result.callMicros.p99} us`,
+  ].join("\n");
 }
 
 async function allRunning(machine: BroughtUp["machine"], drivers: number, progress: (text: string) => void): Promise<void> {

@@ -1,10 +1,13 @@
 /** `airlock bench registers`: what a register access costs a driver, beside the least it could cost. */
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
+import Table from "cli-table3";
 import { AirlockError } from "../../api/errors.ts";
 import { threadEntry } from "../../bus/thread-entry.ts";
 import type { TierName } from "../../sandbox/sandbox.ts";
 import type { BaselineOptions, Baselines } from "./baseline-thread.ts";
+import type { BenchCall, BenchDefinition } from "./bench.ts";
+import { median } from "./median.ts";
 import { withMachine } from "./temporary-machine.ts";
 
 const writes = 200_000;
@@ -26,10 +29,23 @@ export interface RegisterBench {
   readonly worker: AccessCost;
 }
 
+const titles: Readonly<Record<keyof RegisterBench, string>> = {
+  sharedArrayBuffer: "bare SharedArrayBuffer (V8)",
+  rawHostCall: "raw quickjs host call, does nothing",
+  quickjs: "driver in the quickjs tier",
+  worker: "driver in the worker tier",
+};
+
 type Case = keyof RegisterBench;
 
+const bench: BenchDefinition<RegisterBench> = {
+  name: "registers", summary: "register accesses per tier, beside the least they could cost", run, text,
+};
+
+export default bench;
+
 /** Medians of alternating rounds, in nanoseconds per access. */
-export async function benchRegisters(progress: (text: string) => void): Promise<RegisterBench> {
+async function run({ progress }: BenchCall): Promise<RegisterBench> {
   const found: Record<Case, AccessCost[]> = { sharedArrayBuffer: [], rawHostCall: [], quickjs: [], worker: [] };
   for (let round = 1; round <= rounds; round++) {
     progress(`round ${round} of ${rounds}`);
@@ -70,6 +86,15 @@ function measureTier(sandbox: TierName): Promise<AccessCost> {
   });
 }
 
+function text(result: RegisterBench): string {
+  const table = new Table({ head: ["", "ns per posted write", "ns per read"], style: { head: [], border: [] }, colAligns: ["left", "right", "right"] });
+  for (const [name, title] of Object.entries(titles)) {
+    const cost = result[name as keyof RegisterBench];
+    table.push([title, cost.writeNs, cost.readNs]);
+  }
+  return table.toString();
+}
+
 function machineText(root: string, sandbox: TierName): string {
   return `
 machine: bench
@@ -86,8 +111,4 @@ drivers:
     restart: { policy: temporary }
     limits: { turn: 10s, init: 60s, hang: 60s }
 `;
-}
-
-function median(values: readonly number[]): number {
-  return Math.round(values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]! * 10) / 10;
 }

@@ -6,9 +6,9 @@ import path from "node:path";
 import { VirtualClock } from "../../../runtime/api/clock.ts";
 import type { DeviceDescription } from "../../../runtime/bus/device.ts";
 import type { HardwareBackend } from "../../../runtime/bus/hardware-backend.ts";
+import { openConnector } from "../../../runtime/platform/qemu/connector.ts";
 import { createQemuBackend } from "../../../runtime/platform/qemu/qemu-backend.ts";
 import { QemuProcess } from "../../../runtime/platform/qemu/qemu-process.ts";
-import { openConnector } from "../../../runtime/platform/qemu/serial-peers.ts";
 import type { BenchFactory, BenchOptions, DeviceBench, Difference } from "./bench.ts";
 
 /** Turns of QEMU's event loop until a byte on a socket is in the UART: notice room, notice the byte, take it, and one to spare. */

@@ -4,6 +4,7 @@ import { mailboxBytes } from "../api/bridge.ts";
 import { realClock } from "../api/clock.ts";
 import { errorText } from "../api/errors.ts";
 import { cutRecords } from "../api/records.ts";
+import { AdaptiveWait } from "../bus/adaptive-wait.ts";
 import { ChannelWord, wakeHost } from "../bus/channel.ts";
 import { ChannelPort } from "../bus/channel-port.ts";
 import { GuestLoadError, type LoadedSandbox, type SandboxTier } from "../sandbox/sandbox.ts";
@@ -14,10 +15,14 @@ import { FlightRecorder } from "../trace/flight-recorder.ts";
 import { TurnClock } from "../trace/turn-clock.ts";
 import { DriverInstance, failureKind } from "./driver-instance.ts";
 import { openGuestRegions } from "./guest-regions.ts";
+import { LoopClock } from "./loop-clock.ts";
 import { MessageRing } from "./message-ring.ts";
 import { ownThreadId, threadCpuMs } from "./thread-cpu.ts";
 import { rehearse } from "./rehearsal.ts";
 import { type FromHost, HostStatus, type HostTask, type StartMessage, type ToHost } from "./thread-messages.ts";
+
+/** Longest sleep of a blocking loop: bounds how late a doorbell that was missed is noticed. */
+const maxSleepMs = 100;
 
 /** Wake-ups served before the event loop gets its turn: control messages and timers must not starve under a storm. */
 const wakesPerYield = 16;
@@ -87,6 +92,8 @@ async function serve(task: HostTask, start: StartMessage, loaded: LoadedSandbox,
   const fromDriver = new MessageRing(start.fromDriver);
   const clock = new TurnClock(() => realClock.nowMicros());
   const recorder = FlightRecorder.attach(start.recorder, () => clock.nowMicros());
+  const isBlocking = task.tier === "quickjs";
+  const timers = new LoopClock();
   let finished = false;
   const fail = (failure: FromHost & { type: "failed" }): void => {
     // Once: a driver in the middle of its turn can flood on.
@@ -104,7 +111,8 @@ async function serve(task: HostTask, start: StartMessage, loaded: LoadedSandbox,
     dispose: () => loaded.dispose(),
   };
   const instance = new DriverInstance(sandbox, {
-    setup: start.setup, port: new ChannelPort(start.handle), memory: openGuestRegions(start.handle.grant, start.handle.ram), clock: realClock, trace: recorder, limits: task.limits,
+    setup: start.setup, port: new ChannelPort(start.handle), memory: openGuestRegions(start.handle.grant, start.handle.ram),
+    clock: isBlocking ? timers : realClock, trace: recorder, limits: task.limits,
     link: {
       output: (records) => {
         if (finished) return;
@@ -120,19 +128,44 @@ async function serve(task: HostTask, start: StartMessage, loaded: LoadedSandbox,
   try {
     for (const { where, code } of start.faults) instance.inject(where, code);
     instance.start();
-    for (let wakes = 1; !finished && !inbox.stopped; wakes++) {
-      const seen = Atomics.load(channel, ChannelWord.doorbell);
+    const pass = (): void => {
       for (const message of inbox.take()) if (message.type === "inject") instance.inject(message.where, message.code);
-      for (const records of cutRecords(toDriver.take() ?? nothing, mailboxBytes)) instance.deliver(records);
+      if (toDriver.hasData) for (const records of cutRecords(toDriver.take() ?? nothing, mailboxBytes)) instance.deliver(records);
       instance.pollIrqs();
-      if (wakes % wakesPerYield === 0) await new Promise((resolve) => { setImmediate(resolve); });
-      const wait = Atomics.waitAsync(channel, ChannelWord.doorbell, seen);
-      if (wait.async && !finished) await wait.value;
-    }
+    };
+    const isOver = (): boolean => finished || inbox.stopped;
+    if (isBlocking) serveBlocking(channel, timers, pass, isOver);
+    else await serveInTurns(channel, pass, isOver);
   } finally {
     // Also when the host itself failed: the thread goes back to its pool, and no timer of this driver may fire in the next one.
     instance.dispose();
     unwatch();
+  }
+}
+
+/**
+ * An engine in WebAssembly needs nothing of this thread's event loop: it is left standing, which saves each wake-up its way
+ * through it. Whoever wants something, control messages included, rings the channel's doorbell.
+ */
+function serveBlocking(channel: Int32Array, timers: LoopClock, pass: () => void, isOver: () => boolean): void {
+  const doorbell = new AdaptiveWait();
+  while (!isOver()) {
+    const seen = Atomics.load(channel, ChannelWord.doorbell);
+    pass();
+    timers.runDue();
+    const idleMs = timers.idleMs(maxSleepMs);
+    if (idleMs > 0 && !isOver()) doorbell.wait(channel, ChannelWord.doorbell, seen, idleMs);
+  }
+}
+
+/** A guest in V8 has promise jobs and perhaps timers of its own, which run between two passes. */
+async function serveInTurns(channel: Int32Array, pass: () => void, isOver: () => boolean): Promise<void> {
+  for (let wakes = 1; !isOver(); wakes++) {
+    const seen = Atomics.load(channel, ChannelWord.doorbell);
+    pass();
+    if (wakes % wakesPerYield === 0) await new Promise((resolve) => { setImmediate(resolve); });
+    const wait = Atomics.waitAsync(channel, ChannelWord.doorbell, seen);
+    if (wait.async && !isOver()) await wait.value;
   }
 }
 

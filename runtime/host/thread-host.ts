@@ -233,7 +233,9 @@ export class ThreadHost implements DriverHost {
     this.#fromDriver?.notify();
   }
 
+  /** A host that serves looks at its control port when its doorbell rings. */
   #post(message: ToHost): void {
     this.#control.postMessage(message);
+    if (this.#channel !== undefined) wakeHost(this.#channel);
   }
 }

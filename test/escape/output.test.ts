@@ -28,7 +28,7 @@ describe("text", () => {
       const dump = createDump({
         machine: text, driver: text, generation: 1n, epochMs: 0, recorders: { [text]: { entries: [], dropped: 0 } },
         failure: { kind: "exception", message: text, stack: `${text}\n    at ${text}`, operation: text, capability: text },
-        names: { windows: [text], irqs: [text], operations: [text], events: [text] }, log: [{ micros: 1, level: 30, text }], status: { [text]: text },
+        names: { windows: [text], irqs: [text], operations: [text], events: [text], queues: [] }, log: [{ micros: 1, level: 30, text }], status: { [text]: text },
       });
       for (const line of renderDump(dump).split("\n")) expect(line).not.toMatch(controls);
     }));

@@ -177,9 +177,10 @@ async function startPlatform(loaded: LoadedMachine, clock: Clock): Promise<Platf
   }
 }
 
-/** What a platform does not find for a device is a mistake in the machine file, and has its place there. */
+/** What a platform does not find for a device, or cannot put where it is described, is a mistake in the machine file and has its place there. */
 function placed(loaded: LoadedMachine, error: unknown): unknown {
-  if (!isAirlockError(error, "NotFound") || typeof error.fields.device !== "string") return error;
+  const isDescription = isAirlockError(error, "NotFound") || isAirlockError(error, "InvalidArgument");
+  if (!isDescription || typeof error.fields.device !== "string") return error;
   const { line, column } = loaded.source.locate(["devices", error.fields.device], "key");
   return new AirlockError("MachineFileInvalid", `${loaded.file}:${line}:${column}: ${error.message}`, { ...error.fields, file: loaded.file, line, column }, { cause: error });
 }

@@ -18,7 +18,7 @@ describe("the command line", () => {
     expect(plan.args).toContain("socket,id=dev1,path=/tmp/a,,b/dev1,server=on,wait=off");
     expect(plan.args).toContain("isa-serial,chardev=dev1,iobase=0x3f8,irq=4");
     expect(plan.args.join(" ")).not.toContain("evil");
-    expect(plan.connectors).toEqual([{ device: "uart,evil=1", socketPath: "/tmp/a,b/dev1", peer: "echo" }]);
+    expect(plan.connectors).toEqual([{ device: "uart,evil=1", kind: "serial", socketPath: "/tmp/a,b/dev1", peer: "echo", options: { peer: "echo" } }]);
   });
 
   const refused: readonly [string, string, Partial<DeviceDescription> & Pick<DeviceDescription, "compatible">][] = [

@@ -4,8 +4,9 @@ import { AirlockError, errorText } from "../../api/errors.ts";
 import type { ChannelHandle } from "../../bus/channel-port.ts";
 import type { DeviceDescription } from "../../bus/device.ts";
 import { HardwareThread } from "../../bus/hardware-thread.ts";
+import type { RamHandle } from "../../bus/ram.ts";
 import { type BusConnection, type BusGrant, type BusReport, type Platform, type PlatformEvents, controlStepMs } from "../../bus/platform.ts";
-import type { QemuBackendSetup } from "./qemu-backend.ts";
+import { describeDevices } from "./describe.ts";
 import { type QemuOptions, QemuProcess } from "./qemu-process.ts";
 
 /**
@@ -20,6 +21,7 @@ const nobody = "";
 export class QemuPlatform implements Platform<ChannelHandle> {
   readonly type = "qemu";
   readonly devices: readonly DeviceDescription[];
+  readonly ram: RamHandle | undefined;
   readonly #thread: HardwareThread;
   readonly #qemu: QemuProcess;
   readonly #clock: Clock;
@@ -28,6 +30,7 @@ export class QemuPlatform implements Platform<ChannelHandle> {
 
   private constructor(devices: readonly DeviceDescription[], thread: HardwareThread, qemu: QemuProcess, clock: Clock) {
     this.devices = devices;
+    this.ram = qemu.setup.ram;
     this.#thread = thread;
     this.#qemu = qemu;
     this.#clock = clock;
@@ -36,12 +39,12 @@ export class QemuPlatform implements Platform<ChannelHandle> {
     this.#scheduleHeartbeat();
   }
 
-  /** @throws AirlockError as QemuProcess.start does, PlatformUnavailable when the thread fails; nothing is left behind. */
+  /** @throws AirlockError as describeDevices and QemuProcess.start do, PlatformUnavailable when the thread fails; nothing is left behind. */
   static async start(options: QemuOptions, clock: Clock): Promise<QemuPlatform> {
-    const qemu = await QemuProcess.start(options);
+    const devices = await describeDevices(options.devices);
+    const qemu = await QemuProcess.start({ ...options, devices });
     try {
-      const setup: QemuBackendSetup = { fifos: qemu.fifos, devices: options.devices };
-      return new QemuPlatform(options.devices, await HardwareThread.start("platform/qemu/qemu-thread", setup, clock), qemu, clock);
+      return new QemuPlatform(devices, await HardwareThread.start("platform/qemu/qemu-thread", qemu.setup, clock), qemu, clock);
     } catch (error) {
       await qemu.close();
       throw error;
@@ -55,6 +58,15 @@ export class QemuPlatform implements Platform<ChannelHandle> {
 
   connect(grant: BusGrant, report: (report: BusReport) => void): Promise<BusConnection<ChannelHandle>> {
     return this.#thread.connect(grant, report);
+  }
+
+  /** Plugs a network card's cable in or pulls it. @throws AirlockError as QemuProcess.setLink does */
+  setLink(device: string, up: boolean): Promise<void> {
+    return this.#qemu.setLink(device, up);
+  }
+
+  powerCut(device: string): Promise<void> {
+    return this.#thread.powerCut(device);
   }
 
   statistics(device: string): Promise<Readonly<Record<string, number>>> {

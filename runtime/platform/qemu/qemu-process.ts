@@ -7,17 +7,26 @@ import path from "node:path";
 import { promisify } from "node:util";
 import { AirlockError, errorText, isAirlockError } from "../../api/errors.ts";
 import type { DeviceDescription } from "../../bus/device.ts";
-import { fifoNames, type MachineType, planMachine } from "./command-line.ts";
+import { fifoNames, type MachinePlan, type MachineType, planMachine } from "./command-line.ts";
+import type { Connector } from "./connector.ts";
+import { openDescriptor } from "./descriptors.ts";
 import { findQemu, installAdvice } from "./find-qemu.ts";
+import { firstFreeOffset, machineRamBytes } from "./memory-map.ts";
+import { Peers } from "./peers.ts";
+import type { QemuBackendSetup } from "./qemu-backend.ts";
+import { performQmp, qmpSocketName } from "./qmp.ts";
 import type { QtestFifos } from "./qtest-channel.ts";
-import { type SerialConnector, SerialPeers } from "./serial-peers.ts";
+import { prepareStoreFile } from "./store-file.ts";
 import { waitForQtest } from "./wait-for-qtest.ts";
 
 export interface QemuOptions {
+  /** Completed by `describeDevices` where there are PCI devices. */
   readonly devices: readonly DeviceDescription[];
   /** Civil time of the clock at power-on, milliseconds since the Unix epoch; QEMU takes whole seconds. */
   readonly epochMs: number;
   readonly machine?: MachineType;
+  /** The machine file's folder. */
+  readonly directory?: string;
   /** Where AIRLOCK_QEMU and PATH are looked up. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
   /** The directory that gets the private one; the system's for temporary files when left out. */
@@ -43,14 +52,17 @@ process.on("exit", () => running.forEach((clean) => clean()));
 
 export class QemuProcess implements AsyncDisposable {
   readonly fifos: QtestFifos;
-  readonly connectors: readonly SerialConnector[];
+  readonly connectors: readonly Connector[];
+  /** What a backend needs to reach the devices. */
+  readonly setup: QemuBackendSetup;
   readonly #child: ChildProcess;
   readonly #folder: string;
+  readonly #ids: ReadonlyMap<string, string>;
   readonly #exited: Promise<void>;
   readonly #watchers = new Set<(reason: string) => void>();
   readonly #cleanAtExit: () => void;
   #stderr = "";
-  #peers: SerialPeers | undefined;
+  #peers: Peers | undefined;
   #lost: string | undefined;
   #closing: Promise<void> | undefined;
 
@@ -67,11 +79,12 @@ export class QemuProcess implements AsyncDisposable {
     running.add(removeAtExit);
     let qemu: QemuProcess | undefined;
     try {
-      const plan = await planMachine({ machine: options.machine ?? "q35", devices: options.devices, epochMs: options.epochMs, folder });
+      const plan = await planMachine({ ...options, machine: options.machine ?? "q35", folder });
+      for (const file of plan.files) prepareStoreFile(file);
       const fifos = { commandPath: path.join(folder, fifoNames.command), replyPath: path.join(folder, fifoNames.reply) };
       await run("mkfifo", ["-m", "600", fifos.commandPath, fifos.replyPath]);
-      const [command, ...args] = [...(await deathWatch()), binary.path, ...plan.args];
-      qemu = new QemuProcess(spawn(command!, args, { stdio: ["ignore", "ignore", "pipe"], cwd: "/" }), folder, fifos, plan.connectors);
+      const command = [...(await deathWatch()), binary.path, ...plan.args];
+      qemu = launch(command, plan, options, folder, fifos);
       await qemu.#bringUp();
       return qemu;
     } catch (error) {
@@ -84,11 +97,14 @@ export class QemuProcess implements AsyncDisposable {
     }
   }
 
-  private constructor(child: ChildProcess, folder: string, fifos: QtestFifos, connectors: readonly SerialConnector[]) {
+  /** Takes over the process, its folder, and the descriptor of its RAM. */
+  constructor(child: ChildProcess, folder: string, plan: MachinePlan, setup: QemuBackendSetup) {
     this.#child = child;
     this.#folder = folder;
-    this.fifos = fifos;
-    this.connectors = connectors;
+    this.#ids = plan.ids;
+    this.fifos = setup.fifos;
+    this.connectors = plan.connectors;
+    this.setup = setup;
     this.#cleanAtExit = () => {
       // Its end also frees a hardware thread that waits for an answer and would keep the process from exiting.
       child.kill("SIGKILL");
@@ -118,6 +134,16 @@ export class QemuProcess implements AsyncDisposable {
     return this.#lost;
   }
 
+  /**
+   * Plugs a network card's cable in or pulls it.
+   * @throws AirlockError NotFound for no such device, InvalidArgument for one without a cable, HardwareLost when QEMU is gone
+   */
+  async setLink(device: string, up: boolean): Promise<void> {
+    const name = this.#ids.get(device);
+    if (name === undefined) throw new AirlockError("NotFound", `there is no device "${device}"`, { device });
+    await performQmp(path.join(this.#folder, qmpSocketName), "set_link", { name, up });
+  }
+
   /** Calls back once when QEMU goes by itself, at once when it has; returns a function that stops that. */
   onLost(watcher: (reason: string) => void): () => void {
     if (this.#lost !== undefined) watcher(this.#lost);
@@ -140,7 +166,7 @@ export class QemuProcess implements AsyncDisposable {
   async #bringUp(): Promise<void> {
     const gone = (): string | undefined => this.#lost;
     const plugIn = async (): Promise<void> => {
-      this.#peers = await SerialPeers.plugIn(this.connectors);
+      this.#peers = await Peers.plugIn(this.connectors);
     };
     const problem = await waitForQtest(this.fifos, { timeoutMs: startTimeoutMs, gone, opened: plugIn });
     if (problem === undefined) return;
@@ -165,7 +191,23 @@ export class QemuProcess implements AsyncDisposable {
       await within(this.#exited, waitMs);
     }
     await rm(this.#folder, { recursive: true, force: true });
+    if (this.setup.ram?.fd !== undefined) fs.closeSync(this.setup.ram.fd);
     running.delete(this.#cleanAtExit);
+  }
+}
+
+/** Starts QEMU with the descriptors it wants; of those, only the machine's RAM stays open with us. */
+function launch(command: readonly string[], plan: MachinePlan, options: QemuOptions, folder: string, fifos: QtestFifos): QemuProcess {
+  const fds: number[] = [];
+  let ramFd: number | undefined;
+  try {
+    for (const descriptor of plan.descriptors) fds.push(openDescriptor(folder, descriptor));
+    const child = spawn(command[0]!, command.slice(1), { stdio: ["ignore", "ignore", "pipe", ...fds], cwd: "/" });
+    ramFd = plan.hasRam ? fds.shift() : undefined;
+    const ram = ramFd === undefined ? undefined : { sizeBytes: machineRamBytes, firstFreeOffset, fd: ramFd };
+    return new QemuProcess(child, folder, plan, { fifos, devices: options.devices, ram, skips: plan.skips });
+  } finally {
+    for (const fd of fds) fs.closeSync(fd);
   }
 }
 

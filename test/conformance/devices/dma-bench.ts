@@ -41,6 +41,12 @@ export interface DmaBlock {
 export const dmaDifferences = {
   "nvme-ignores-dma-faults": "a command whose data transfer is blocked is completed with success",
   "nvme-keeps-cache-on-reset": "there is no way to cut the device's power: its volatile cache cannot be lost",
+  "e1000-reset-does-nothing": "CTRL.RST clears itself and nothing else",
+  "e1000-no-transmit-padding": "short frames are sent as they are, whatever TCTL.PSP says",
+  "e1000-no-legacy-checksum": "the IC bit of legacy transmit descriptors is ignored",
+  "e1000-holds-frames": "frames that find no descriptor wait outside of the card, without limit and uncounted",
+  "e1000-io-window-dead": "IOADDR and IODATA read 0 and do nothing",
+  "iommu-quiet-on-cached-rights": "a write to a page that is mapped for reading, and was just read, is blocked without a fault record",
 } as const;
 
 export type DmaDifference = keyof typeof dmaDifferences;

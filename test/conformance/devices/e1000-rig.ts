@@ -1,5 +1,6 @@
 /** Register-level helpers for tests of an 82540EM on any bench. */
-import { expect } from "vitest";
+import assert from "node:assert/strict";
+import type { TestContext } from "vitest";
 import type { DmaBlock, DmaDeviceBench } from "./dma-bench.ts";
 
 /** Offsets in the window "bar0" (317453, table 13-2). */
@@ -9,7 +10,7 @@ export const reg = {
   tdbal: 0x3800, tdbah: 0x3804, tdlen: 0x3808, tdh: 0x3810, tdt: 0x3818, tidv: 0x3820, tadv: 0x382c,
   mpc: 0x4010, gprc: 0x4074, bprc: 0x4078, mprc: 0x407c, gptc: 0x4080, gorcl: 0x4088, gorch: 0x408c, gotcl: 0x4090, gotch: 0x4094,
   rnbc: 0x40a0, ruc: 0x40a4, roc: 0x40ac, tpr: 0x40d0, tpt: 0x40d4, mptc: 0x40f0, bptc: 0x40f4,
-  mta: 0x5200, ral0: 0x5400, rah0: 0x5404,
+  mta: 0x5200, ral0: 0x5400, rah0: 0x5404, vfta: 0x5600,
 } as const;
 
 export const ctrl = { fd: 1, slu: 0x40, rst: 1 << 26, phyRst: 2 ** 31 } as const;
@@ -62,6 +63,11 @@ export interface Segment {
   readonly checksumStart?: number;
 }
 
+/** Makes a test's body from one that is given a freshly powered card whose link is up. */
+export type OnNic = (
+  body: (nic: Nic, bench: DmaDeviceBench, context: TestContext) => Promise<void>, options?: Readonly<Record<string, string | number | boolean>>,
+) => (context: TestContext) => Promise<void>;
+
 /** The card behind its registers, with a ring each way that the rig lays out in memory of the bench. */
 export class Nic {
   readonly bench: DmaDeviceBench;
@@ -106,10 +112,11 @@ export class Nic {
 
   async linkUp(): Promise<void> {
     await this.set(reg.ctrl, (await this.get(reg.ctrl)) | ctrl.slu);
+    const isUp = async (): Promise<boolean> => ((await this.get(reg.status)) & status.lu) !== 0;
     await this.bench.until(async () => {
-      if (((await this.get(reg.status)) & status.lu) !== 0) return true;
+      if (await isUp()) return true;
       await this.bench.advanceMicros(50_000);
-      return false;
+      return await isUp();
     }, "the link is up");
   }
 
@@ -136,6 +143,28 @@ export class Nic {
     await this.set(reg.eerd, (address << 8) | 1);
     await this.until(async () => ((await this.get(reg.eerd)) & 0x10) !== 0, "EERD is done");
     return (await this.get(reg.eerd)) >>> 16;
+  }
+
+  /** A word of the EEPROM by the four wires of EECD: start, operation 10, six bits of address, then a bit per clock. */
+  async microwireWord(address: number): Promise<number> {
+    const [clock, select, dataIn, dataOut, request, grant] = [1, 2, 4, 8, 0x40, 0x80];
+    await this.set(reg.eecd, request);
+    await this.until(async () => ((await this.get(reg.eecd)) & grant) !== 0, "the EEPROM is granted");
+    await this.set(reg.eecd, request | select);
+    const shift = async (bit: number): Promise<number> => {
+      const wires = request | select | (bit === 0 ? 0 : dataIn);
+      await this.set(reg.eecd, wires);
+      await this.set(reg.eecd, wires | clock);
+      const out = (await this.get(reg.eecd)) & dataOut;
+      await this.set(reg.eecd, wires);
+      return out === 0 ? 0 : 1;
+    };
+    const command = (0b110 << 6) | address;
+    for (let at = 8; at >= 0; at--) await shift((command >> at) & 1);
+    let word = 0;
+    for (let at = 0; at < 16; at++) word = (word << 1) | (await shift(0));
+    await this.set(reg.eecd, 0);
+    return word;
   }
 
   /** Lays out a transmit ring and switches the transmitter on. */
@@ -226,7 +255,7 @@ export class Nic {
     if (count > 0) await this.bench.until(take, `${count} frames arrive at the far end`);
     await this.settle();
     await take();
-    expect(frames.length).toBe(count);
+    assert.equal(frames.length, count, `${count} frames arrive at the far end`);
     return frames;
   }
 
@@ -254,7 +283,8 @@ export class Nic {
   /** That nothing more was received: the next descriptor is untouched. */
   async expectNothing(): Promise<void> {
     await this.settle();
-    expect((await this.bench.readMemory(this.rxRing.iova + this.#rxNext * descriptorBytes, descriptorBytes))[12]! & rxStatus.dd).toBe(0);
+    const descriptor = await this.bench.readMemory(this.rxRing.iova + this.#rxNext * descriptorBytes, descriptorBytes);
+    assert.equal(descriptor[12]! & rxStatus.dd, 0, "nothing more is received");
   }
 }
 

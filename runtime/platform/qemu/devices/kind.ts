@@ -1,28 +1,57 @@
 /** What a file in this folder exports: how one kind of device is put on QEMU's command line. */
+import path from "node:path";
 import { AirlockError } from "../../../api/errors.ts";
 import type { DeviceDescription, DeviceWindow } from "../../../bus/device.ts";
+import type { PciIdentity } from "../../../bus/pci.ts";
+import type { ConnectorKind } from "../connector.ts";
+import type { TimeSkip } from "../device-time.ts";
 
 /** Names QEMU may be given for a device; made by the platform, so that nothing of a machine file gets into them. */
 export interface QemuNames {
   /** Unique id for this device on the command line: letters, digits. */
   readonly id: string;
-  /** Path of the Unix socket for the device's serial connector, escaped for a QEMU option value. */
+  /** Path of the Unix socket for the device's connector, escaped for a QEMU option value. */
   readonly socketPath: string;
+  /** QEMU's `addr=` of a PCI device: "04.0"; empty for another. */
+  readonly pciSlot: string;
+  /** What relative paths of the machine file are relative to; undefined when there is no machine file. */
+  readonly directory: string | undefined;
+  /** Makes a zeroed file in memory that lives as long as this QEMU; its path for QEMU, escaped. */
+  memoryFile(sizeBytes: number): string;
+  /** Opens a TAP interface and brings it up; the number of QEMU's descriptor. */
+  tap(name: string, mtu: number): number;
 }
 
 /** What a device adds to the command line. */
 export interface QemuDevicePlan {
   readonly args: readonly string[];
-  /** The device's serial connector is a chardev server socket at `names.socketPath`. */
-  readonly serial: boolean;
+  /** The device's connector is a server socket of QEMU at `names.socketPath`, and the peer that is plugged into it. */
+  readonly connector?: { readonly kind: ConnectorKind; readonly peer: string };
+  /** Files to be there when QEMU starts: made when missing, and made as long as `sizeBytes` when they are shorter. */
+  readonly files?: readonly StoreFile[];
+  /** Waits in the device's own time that nobody should have to wait for. */
+  readonly skips?: readonly Omit<TimeSkip, "device">[];
+}
+
+/** A file that keeps a device's contents. */
+export interface StoreFile {
+  readonly device: string;
+  readonly path: string;
+  /** Undefined: as long as it is. */
+  readonly sizeBytes: number | undefined;
 }
 
 /** The default export of each device file. */
 export interface QemuDeviceKind {
   readonly compatible: readonly string[];
   /**
+   * For a PCI function: who QEMU's device says it is. The start compares it with what is on the bus.
+   * @throws AirlockError InvalidArgument for options that QEMU's device cannot have
+   */
+  identity?(description: DeviceDescription): PciIdentity;
+  /**
    * Checks the description against what QEMU can do, then says what to add.
-   * @throws AirlockError InvalidArgument when QEMU cannot put the device where the description says
+   * @throws AirlockError InvalidArgument when QEMU cannot put the device where the description says, NotFound for an unknown peer
    */
   build(description: DeviceDescription, names: QemuNames): QemuDevicePlan;
 }
@@ -55,6 +84,40 @@ export function onlyIsaIrq(description: DeviceDescription): number | undefined {
   return irq;
 }
 
+/** A whole number among the options, `otherwise` when it is left out. @throws AirlockError InvalidArgument outside of the range */
+export function numberOption(description: DeviceDescription, name: string, otherwise: number, least: number, most: number): number {
+  const value = description.options[name] ?? otherwise;
+  if (typeof value === "number" && Number.isSafeInteger(value) && value >= least && value <= most) return value;
+  throw refusal(description, `option ${name} is ${shown(value)}, not a whole number from ${least} to ${most}`);
+}
+
+/** A text among the options that has this form. @throws AirlockError InvalidArgument for another */
+export function textOption(description: DeviceDescription, name: string, form: RegExp, what: string): string | undefined {
+  const value = description.options[name];
+  if (value === undefined || (typeof value === "string" && form.test(value))) return value;
+  throw refusal(description, `option ${name} is ${shown(value)}, not ${what}`);
+}
+
+/**
+ * A path among the options, made absolute; relative ones are relative to the machine file. Not escaped.
+ * @throws AirlockError InvalidArgument for a relative one without a machine file, and for what is no path
+ */
+export function pathOption(description: DeviceDescription, name: string, directory: string | undefined): string | undefined {
+  const value = textOption(description, name, /^[^\0\n]+$/, "a path");
+  if (value === undefined) return undefined;
+  if (!path.isAbsolute(value) && directory === undefined) throw refusal(description, `option ${name} is relative, and there is no machine file; give an absolute path`);
+  return path.resolve(directory ?? "/", value);
+}
+
+/** In a QEMU option a comma is written twice. */
+export function optionValue(text: string): string {
+  return text.replaceAll(",", ",,");
+}
+
 export function refusal(description: DeviceDescription, what: string): AirlockError {
   return new AirlockError("InvalidArgument", `device "${description.name}" on QEMU: ${what}`, { device: description.name });
+}
+
+function shown(value: unknown): string {
+  return String(value).replaceAll(/[^\x20-\x7e]/g, "?").slice(0, 60);
 }

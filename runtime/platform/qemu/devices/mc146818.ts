@@ -14,7 +14,7 @@ const mc146818: QemuDeviceKind = {
     if (window.base !== base || wired !== irq) {
       throw refusal(description, `the clock is at ports 0x70-0x71 with irq 8, not at 0x${window.base.toString(16)} with irq ${wired}`);
     }
-    return { args: [], serial: false };
+    return { args: [] };
   },
 };
 

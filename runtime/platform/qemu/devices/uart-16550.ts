@@ -1,4 +1,5 @@
 /** A 16550A as QEMU's isa-serial, its connector a Unix socket. */
+import { serialPeerOf } from "../serial-peers.ts";
 import { onlyIsaIrq, onlyPortWindow, refusal, type QemuDeviceKind } from "./kind.ts";
 
 const sizeBytes = 8;
@@ -14,7 +15,7 @@ const uart16550: QemuDeviceKind = {
         "-chardev", `socket,id=${names.id},path=${names.socketPath},server=on,wait=off`,
         "-device", `isa-serial,chardev=${names.id},iobase=0x${window.base.toString(16)},irq=${irq}`,
       ],
-      serial: true,
+      connector: { kind: "serial", peer: serialPeerOf(description) },
     };
   },
 };

@@ -29,6 +29,6 @@ class EchoPeer implements SerialPeer {
   }
 }
 
-const echo: PeerDefinition = { name: "echo", create: () => new EchoPeer() };
+const echo: PeerDefinition = { name: "echo", createSerial: () => new EchoPeer() };
 
 export default echo;

@@ -1,0 +1,25 @@
+/** The file that keeps a disk's contents: there, writable and long enough before QEMU opens it. */
+import fs from "node:fs";
+import { AirlockError, errorText } from "../../api/errors.ts";
+import type { StoreFile } from "./devices/kind.ts";
+
+/** Makes a disk's file when it is missing, and as long as `sizeBytes`. @throws AirlockError InvalidArgument when it cannot be written or would be empty */
+export function prepareStoreFile({ device, path, sizeBytes }: StoreFile): void {
+  const refusal = (why: string, cause?: unknown): AirlockError =>
+    new AirlockError("InvalidArgument", `device "${device}" on QEMU: the file ${path} cannot be its disk: ${why}`, { device }, { cause });
+  try {
+    const fd = fs.openSync(path, sizeBytes === undefined ? fs.constants.O_RDWR : fs.constants.O_RDWR | fs.constants.O_CREAT, 0o644);
+    try {
+      const now = fs.fstatSync(fd);
+      if (!now.isFile()) throw refusal("it is no regular file");
+      if (now.size < (sizeBytes ?? 1)) {
+        if (sizeBytes === undefined) throw refusal("it is empty; say how large the disk is with sizeBytes");
+        fs.ftruncateSync(fd, sizeBytes);
+      }
+    } finally {
+      fs.closeSync(fd);
+    }
+  } catch (error) {
+    throw error instanceof AirlockError ? error : refusal(errorText(error), error);
+  }
+}

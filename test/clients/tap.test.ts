@@ -1,0 +1,189 @@
+/** The TAP export on a cable in memory, by programs that use the network: two interfaces of Linux, each in a network namespace. */
+import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { promisify } from "node:util";
+import { type TestContext, afterEach, describe, expect, test, vi } from "vitest";
+import { AirlockError, errorText } from "../../runtime/api/errors.ts";
+import tap from "../../runtime/exports/tap/export.ts";
+import { type StartedExport, startExport } from "../fixtures/export-context.ts";
+import { type CableEnd, makeCable } from "../fixtures/net-cable.ts";
+import { addonMissing, programMissing, receiveMs, requireClient } from "./client.ts";
+
+const execute = promisify(execFile);
+
+/** A name nobody else has: interfaces and namespaces belong to the whole system. */
+let made = 0;
+const unique = (): string => `alt${process.pid % 1_000_000}x${made++}`;
+
+/** Undone after each test, last first. */
+const cleanups: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  while (cleanups.length > 0) await cleanups.pop()!();
+});
+
+/** Why there can be no TAP interface or namespace here. */
+async function tapMissing(): Promise<string | undefined> {
+  const missing = addonMissing() ?? programMissing("ip", "iproute2");
+  if (missing !== undefined) return missing;
+  if (!existsSync("/dev/net/tun")) return "there is no /dev/net/tun";
+  const name = unique();
+  try {
+    await run("ip", "netns", "add", name);
+    await run("ip", "netns", "delete", name);
+    return undefined;
+  } catch (error) {
+    return `no network namespace can be made: ${errorText(error).split("\n")[0]!}`;
+  }
+}
+
+async function run(program: string, ...args: readonly string[]): Promise<string> {
+  const { stdout } = await execute(program, args, { timeout: receiveMs });
+  return stdout;
+}
+
+async function startTap(end: CableEnd, options: Record<string, unknown> = {}): Promise<StartedExport> {
+  const started = await startExport(tap, { options: { interface: unique(), ...options }, open: end.open });
+  cleanups.push(async () => started[Symbol.asyncDispose]());
+  return started;
+}
+
+/** A namespace of its own. */
+async function makeNamespace(): Promise<string> {
+  const name = unique();
+  await run("ip", "netns", "add", name);
+  cleanups.push(() => run("ip", "netns", "delete", name));
+  return name;
+}
+
+/** Moves an export's interface into a namespace of its own, with that address. */
+async function settleIn({ running }: StartedExport, address: string): Promise<string> {
+  const name = await makeNamespace();
+  await run("ip", "link", "set", running.address, "netns", name);
+  await run("ip", "-n", name, "address", "add", address, "dev", running.address);
+  await run("ip", "-n", name, "link", "set", running.address, "up");
+  return name;
+}
+
+function isThere(name: string): boolean {
+  return existsSync(`/sys/class/net/${name}`);
+}
+
+describe("two interfaces with a cable between them", () => {
+  async function pair(): Promise<{ readonly near: string; readonly far: string }> {
+    const [first, second] = makeCable();
+    const one = await startTap(first);
+    const other = await startTap(second);
+    return { near: await settleIn(one, "192.0.2.1/24"), far: await settleIn(other, "192.0.2.2/24") };
+  }
+
+  test("ping: every one comes back, of any size", async (context) => {
+    requireClient(context, await tapMissing(), programMissing("ping", "iputils-ping"));
+    const { near } = await pair();
+    for (const size of ["16", "1472", "9000"]) {
+      const told = await run("ip", "netns", "exec", near, "ping", "-c", "5", "-i", "0.05", "-W", "5", "-s", size, "192.0.2.2");
+      expect(told).toContain("5 packets transmitted, 5 received, 0% packet loss");
+    }
+  });
+
+  test("ping -f: a flood comes back", async (context) => {
+    requireClient(context, await tapMissing(), programMissing("ping", "iputils-ping"));
+    const { near } = await pair();
+    const told = await run("ip", "netns", "exec", near, "ping", "-f", "-q", "-c", "2000", "192.0.2.2");
+    expect(told).toMatch(/2000 packets transmitted, 2000 received/);
+  });
+
+  test("iperf3: a stream of bytes, whose backpressure is the interface's", async (context) => {
+    requireClient(context, await tapMissing(), programMissing("iperf3", "iperf3"));
+    const { near, far } = await pair();
+    const server = execute("ip", ["netns", "exec", far, "iperf3", "--server", "--one-off"], { timeout: receiveMs });
+    let report = "";
+    await vi.waitFor(async () => { report = await run("ip", "netns", "exec", near, "iperf3", "--client", "192.0.2.2", "--bytes", "16M", "--json"); }, { timeout: receiveMs, interval: 100 });
+    await server;
+    const { end } = JSON.parse(report) as { end: { sum_sent: { bytes: number }; sum_received: { bytes: number } } };
+    expect(end.sum_sent.bytes).toBeGreaterThanOrEqual(16 << 20);
+    // What is under way when the client has sent everything is not counted.
+    expect(end.sum_received.bytes).toBeGreaterThan(8 << 20);
+  });
+});
+
+async function requireTap(context: TestContext): Promise<void> {
+  requireClient(context, await tapMissing());
+}
+
+describe("the interface", () => {
+  test("has the card's address and the MTU, and is gone at the end", async (context) => {
+    await requireTap(context);
+    const [end] = makeCable();
+    const started = await startTap(end, { mtu: 1_400 });
+    const name = started.running.address;
+    const [link] = JSON.parse(await run("ip", "-json", "link", "show", name)) as { address: string; mtu: number; flags: string[] }[];
+    expect(link).toMatchObject({ address: end.mac, mtu: 1_400, flags: expect.arrayContaining(["UP"]) });
+    expect(end.configured).toEqual([{ up: true, mtu: 1_400, promiscuous: false, allMulticast: true }]);
+    expect(started.log.join("\n")).toContain(`ip address add 192.0.2.1/24 dev ${name}`);
+    await started.running.close();
+    await started.running.close();
+    expect(await started.running.ended).toBeUndefined();
+    expect(end.isOpen).toBe(false);
+    await vi.waitFor(() => expect(isThere(name)).toBe(false), { timeout: receiveMs });
+  });
+
+  test("and the card have another address if told so", async (context) => {
+    await requireTap(context);
+    const [end] = makeCable();
+    const started = await startTap(end, { mac: "02:00:00:00:00:09", promiscuous: true });
+    expect((await readFile(`/sys/class/net/${started.running.address}/address`, "utf8")).trim()).toBe("02:00:00:00:00:09");
+    expect(end.configured).toEqual([{ up: true, mtu: 1_500, promiscuous: true, allMulticast: true, mac: "02:00:00:00:00:09" }]);
+  });
+
+  test("shows programs whether there is a link", async (context) => {
+    await requireTap(context);
+    const [end] = makeCable();
+    const started = await startTap(end);
+    const carrier = async (): Promise<string> => (await readFile(`/sys/class/net/${started.running.address}/carrier`, "utf8")).trim();
+    for (const isUp of [false, true, false]) {
+      end.setLink(isUp);
+      await vi.waitFor(async () => expect([await carrier(), started.log]).toEqual([isUp ? "1" : "0", started.log]), { timeout: receiveMs });
+    }
+  });
+
+  test("stays while its driver is held, and works on afterwards", async (context) => {
+    await requireTap(context);
+    requireClient(context, programMissing("ping", "iputils-ping"));
+    const [first, second] = makeCable();
+    const one = await startTap(first);
+    const other = await startTap(second);
+    const near = await settleIn(one, "192.0.2.1/24");
+    await settleIn(other, "192.0.2.2/24");
+    const held = new AirlockError("DriverUnavailable", "the driver is held");
+    first.refusal = held;
+    first.end(held);
+    await vi.waitFor(() => expect(one.log.join("\n")).toContain("the interface is away"), { timeout: receiveMs });
+    first.refusal = undefined;
+    await vi.waitFor(() => expect(first.opened).toBe(2), { timeout: receiveMs });
+    const told = await run("ip", "netns", "exec", near, "ping", "-c", "3", "-i", "0.05", "-W", "5", "192.0.2.2");
+    expect(told).toContain("3 received");
+  });
+
+  test("that is deleted ends the export; so does the machine's end", async (context) => {
+    await requireTap(context);
+    const [first, second] = makeCable();
+    const one = await startTap(first);
+    await run("ip", "link", "delete", one.running.address);
+    expect(await one.running.ended).toMatchObject({ code: "Closed", message: expect.stringContaining("was it deleted?") });
+    const other = await startTap(second);
+    second.end(new AirlockError("Closed", "the machine is shutting down"));
+    expect((await other.running.ended)?.code).toBe("Closed");
+  });
+
+  test("takes no name that is taken or too long, and leaves nothing behind", async (context) => {
+    await requireTap(context);
+    const [first, second] = makeCable();
+    const one = await startTap(first);
+    await expect(startTap(second, { interface: one.running.address })).rejects.toMatchObject({ code: "AddressInUse", message: expect.stringContaining("in use by another process") });
+    await expect(startTap(second, { interface: "lo" })).rejects.toMatchObject({ code: "AddressInUse", message: expect.stringContaining("no TAP interface") });
+    expect(second.isOpen).toBe(false);
+    expect(() => tap.options.parse({ interface: "much-too-long-a-name" })).toThrow(/1 to 15/);
+    expect(() => tap.options.parse({ mac: "01:00:5e:00:00:01" })).toThrow(/station/);
+  });
+});

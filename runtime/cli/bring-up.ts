@@ -7,6 +7,7 @@ import { AirlockError, isAirlockError } from "../api/errors.ts";
 import type { ChannelHandle } from "../bus/channel-port.ts";
 import type { DeviceDescription } from "../bus/device.ts";
 import type { Platform } from "../bus/platform.ts";
+import type { Shadow, ShadowEnvironment } from "../classes/shadow.ts";
 import { loadAddon } from "../native/addon.ts";
 import { findExports } from "../exports/find-exports.ts";
 import { bundleDriver } from "../host/bundle.ts";
@@ -33,6 +34,8 @@ export interface BringUpOptions {
   readonly clock?: Clock;
   /** Replaces a driver's restart policy. */
   restart?(driver: LoadedDriver): RestartOptions;
+  /** Puts another shadow in the place of its class's. */
+  shadow?(environment: ShadowEnvironment): Shadow;
 }
 
 /** A machine with the state that outlives its drivers. */
@@ -99,7 +102,7 @@ export async function bringUp(options: BringUpOptions): Promise<BroughtUp> {
   const dumps = new DumpKeeper(loaded.name, state.dumps, logs, clock, (driver) => ({ host: hosts.recorder(driver), supervisor: recorder(driver) }));
   try {
     const machine = await Machine.assemble<ChannelHandle>({
-      loaded, clock, platform, hosts, logs, restart: options.restart, pages: pageGrants(),
+      loaded, clock, platform, hosts, logs, restart: options.restart, shadow: options.shadow, pages: pageGrants(),
       bundle: ({ directory, manifest }) => bundleDriver(directory, manifest.main),
       trace: recorder,
       dump: (driver, failure, generation) => dumps.keep(driver, failure, generation),

@@ -5,7 +5,7 @@ import { AirlockError } from "../api/errors.ts";
 import type { Failure } from "../api/failure.ts";
 import { dmaPageBytes } from "../bus/iommu.ts";
 import type { Platform } from "../bus/platform.ts";
-import type { Shadow } from "../classes/shadow.ts";
+import type { Shadow, ShadowEnvironment } from "../classes/shadow.ts";
 import type { RamAccess } from "../bus/ram.ts";
 import { type FaultDefinition, faultCode } from "../faults/fault.ts";
 import type { DriverBundle, HostFactory, HostSpec } from "../host/driver-host.ts";
@@ -43,6 +43,8 @@ export interface MachineParts<Handle> {
   lastGeneration(driver: string): bigint;
   /** Changes a driver's restart policy: a soak lifts its limits. */
   restart?(driver: LoadedDriver): RestartOptions;
+  /** Puts another shadow in the place of its class's: a bench that feeds a driver by itself. */
+  shadow?(environment: ShadowEnvironment): Shadow;
 }
 
 /** One driver of a machine, from its file to its shadow. */
@@ -181,7 +183,7 @@ function superviseDriver<Handle>(
   const { driver: name, loaded } = assignment;
   let supervisor: DriverSupervisor<Handle> | undefined;
   const note = (text: string): void => logs.note(name, supervisor?.status.generation ?? 0n, text);
-  const shadow = module.createShadow({
+  const shadow = (parts.shadow ?? module.createShadow)({
     driver: name, clock, note, settings: loaded.entry.shadow, buffers: classBuffers(io.memory(name), ram),
     fail: (failure) => supervisor?.fail(failure),
     served: (operation) => supervisor?.served(operation),

@@ -1,0 +1,84 @@
+/** A shadow that does nothing for anybody: gives a network driver the same frames again and again, as fast as it takes them. */
+import { RecordKind, type MessageRecord } from "../../api/records.ts";
+import { lowWord } from "../../api/words.ts";
+import { net } from "../../classes/net/contract.ts";
+import type { DriverPort, Shadow, ShadowEnvironment, ShadowState } from "../../classes/shadow.ts";
+
+const { request, completion } = net.queues.transmit;
+const { configure } = net.operations;
+const wordBytes = 4;
+
+/** Makes the payload of a batch of requests for frames at one place of the buffers. */
+export function transmitBatch(firstTag: number, frames: number, iova: number, frameBytes: number): Uint8Array {
+  const words = new Uint32Array(frames * request.words);
+  for (let frame = 0; frame < frames; frame++) {
+    const at = frame * request.words;
+    words[at + request.at.tag] = firstTag + frame;
+    words[at + request.at.sizeBytes] = frameBytes;
+    words[at + request.at.iovaLow] = lowWord(iova);
+  }
+  return new Uint8Array(words.buffer);
+}
+
+/** What a network card is told before anything else. */
+export function upRequest(): Uint8Array {
+  return configure.args.encode({ up: true, promiscuous: false, allMulticast: false, mtu: 1500, mac: 0, multicast: new Uint8Array(0) });
+}
+
+export class NetFeeder implements Shadow {
+  readonly contract = net;
+  state: ShadowState = "active";
+  /** Frames that drivers have completed. */
+  completed = 0;
+  readonly #environment: ShadowEnvironment;
+  readonly #up: Promise<void>;
+  #told: () => void = () => undefined;
+  #port: DriverPort | undefined;
+  #nextTag = 1;
+
+  constructor(environment: ShadowEnvironment) {
+    this.#environment = environment;
+    this.#up = new Promise((resolve) => { this.#told = resolve; });
+  }
+
+  /** Resolves when the card is up. */
+  get up(): Promise<void> {
+    return this.#up;
+  }
+
+  /** Gives the driver a batch; false when its inbox is full. */
+  send(frames: number, frameBytes: number): boolean {
+    const payload = transmitBatch(this.#nextTag, frames, this.#environment.buffers!.iova, frameBytes);
+    if (this.#port?.send(RecordKind.requests, net.queues.transmit.id, 0, payload) !== true) return false;
+    this.#nextTag = (this.#nextTag + frames) % 0x4000_0000;
+    return true;
+  }
+
+  async attach(port: DriverPort): Promise<boolean> {
+    this.#port = port;
+    port.send(RecordKind.request, configure.id, 1, upRequest());
+    this.state = "passive";
+    return true;
+  }
+
+  detach(): void {
+    this.#port = undefined;
+    this.state = "active";
+  }
+
+  receive({ kind, payload }: MessageRecord): string | undefined {
+    if (kind === RecordKind.completions) this.completed += payload.length / wordBytes / completion.words;
+    else if (kind === RecordKind.reply) this.#told();
+    return undefined;
+  }
+
+  giveUp(): void {
+    this.state = "unavailable";
+  }
+
+  async probe(): Promise<void> {}
+
+  close(): void {
+    this.state = "closed";
+  }
+}

@@ -15,7 +15,7 @@ export interface FaultTools {
   readonly bridge: GuestBridge;
   readonly record: MessageRecord;
   readonly put: Put;
-  /** Calls `tamper` with the driver's next reply instead of sending it. */
+  /** Calls `tamper` with the driver's next reply, or batch of completions, instead of sending it. */
   intercept(tamper: Put): void;
   /** Arms this fault once more at its point. */
   again(): void;
@@ -49,7 +49,7 @@ class Guest {
     this.#inbox = new Uint8Array(bridge.inbox);
     this.#outbox = new Uint8Array(bridge.outbox);
     this.#queues = new GuestQueues(
-      definition.contract, (kind, id, tag, payload) => this.#append(kind, id, tag, payload), () => { if (!this.#dispatching) this.#flush(); },
+      definition.contract, (...record) => this.#tampered(...record), () => { if (!this.#dispatching) this.#flush(); },
     );
   }
 
@@ -66,7 +66,7 @@ class Guest {
     switch (record.kind) {
       case RecordKind.init: return this.#guard("init", () => this.#replaced("init", record) ?? this.#init());
       case RecordKind.request: return this.#guard("operation", () => this.#replaced("operation", record) ?? this.#request(record));
-      case RecordKind.requests: return this.#guard("operation", () => this.#queues.deliver(record));
+      case RecordKind.requests: return this.#guard("operation", () => this.#replaced("operation", record) ?? this.#queues.deliver(record));
       case RecordKind.irq: return this.#guard("irq", () => this.#replaced("irq", record) ?? this.#interrupt(record.id));
       case RecordKind.timer: return this.#guard("timer", () => this.#expire(record.tag));
       case RecordKind.fault: return this.#guard("operation", () => this.#arm(record));
@@ -146,9 +146,18 @@ class Guest {
   }
 
   #reply(id: number, tag: number, payload: Uint8Array): void {
+    // What was completed before this reply is sent before it.
+    this.#queues.flush();
+    this.#tampered(RecordKind.reply, id, tag, payload);
+    if (!this.#dispatching) this.#flush();
+  }
+
+  /** Appends a record, or gives it to the fault that waits for one. */
+  #tampered(kind: number, id: number, tag: number, payload: Uint8Array): void {
     const tamper = this.#tamper;
     this.#tamper = undefined;
-    (tamper ?? ((...record) => this.#put(...record)))(RecordKind.reply, id, tag, payload);
+    if (tamper === undefined) this.#append(kind, id, tag, payload);
+    else tamper(kind, id, tag, payload);
   }
 
   #put(kind: number, id: number, tag: number, payload: Uint8Array): void {

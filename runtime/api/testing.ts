@@ -35,6 +35,16 @@ export interface TestHardware {
   readonly options?: Readonly<Record<string, string | number | boolean>>;
   /** Shared with device models that have timers of their own; a new one when left out. */
   readonly clock?: VirtualClock;
+  /** Called before init: where a device model's interrupt outputs are plugged in. */
+  readonly connect?: (pins: TestPins) => void;
+}
+
+/** A driver's interrupt lines, as its device drives them. */
+export interface TestPins {
+  /** A level: interrupts the driver while it is asserted and neither masked nor waiting for an ack. */
+  setIrq(name: string, asserted: boolean): void;
+  /** A message, as MSI sends: kept until it is delivered; those that come before that are one. */
+  pulseIrq(name: string): void;
 }
 
 /** Machine time a call may take before the test is told that the driver hangs. */
@@ -52,7 +62,7 @@ export interface TestEvent<C extends ClassContract> {
 }
 
 /** A driver under test. Time stands still but for `advance` and calls that wait for timers. */
-export interface TestDriver<C extends ClassContract> {
+export interface TestDriver<C extends ClassContract> extends TestPins {
   readonly clock: VirtualClock;
   /** What it logged: "info: text". */
   readonly logs: readonly string[];
@@ -66,8 +76,6 @@ export interface TestDriver<C extends ClassContract> {
   submit(queue: QueueName<C>, ...requests: readonly (readonly number[])[]): Promise<void>;
   /** The completions of a queue since the last call of this: the words of each entry. */
   takeCompletions(queue: QueueName<C>): number[][];
-  /** Drives an interrupt line: level-triggered, masked from delivery to ack. */
-  setIrq(name: string, asserted: boolean): void;
   /** Moves machine time and runs what is due. Rejects when the driver failed meanwhile. */
   advance(ms: number): Promise<void>;
 }
@@ -81,6 +89,7 @@ export interface TestDriver<C extends ClassContract> {
  */
 export async function startDriver<C extends ClassContract>(definition: DriverDefinition<C>, hardware: TestHardware): Promise<TestDriver<C>> {
   const driver = new InMemoryDriver(definition, hardware);
+  hardware.connect?.(driver);
   await driver.start();
   return driver;
 }
@@ -88,6 +97,7 @@ export async function startDriver<C extends ClassContract>(definition: DriverDef
 interface Line {
   readonly name: string;
   asserted: boolean;
+  latched: boolean;
   masked: boolean;
   owesAck: boolean;
 }
@@ -118,7 +128,7 @@ class InMemoryDriver<C extends ClassContract> implements TestDriver<C> {
     this.#contract = definition.contract;
     this.#windows = Object.entries(hardware.windows ?? {});
     this.#memory = hardware.memory ?? new TestMemory();
-    this.#lines = (hardware.irqs ?? []).map((name) => ({ name, asserted: false, masked: true, owesAck: false }));
+    this.#lines = (hardware.irqs ?? []).map((name) => ({ name, asserted: false, latched: false, masked: true, owesAck: false }));
     this.#dispatch = serve(definition, this.#bridge(hardware.options ?? {}));
   }
 
@@ -157,10 +167,13 @@ class InMemoryDriver<C extends ClassContract> implements TestDriver<C> {
   }
 
   setIrq(name: string, asserted: boolean): void {
-    const line = this.#lines.find((item) => item.name === name);
-    if (line === undefined) throw new RangeError(`no interrupt line "${name}" in this test's hardware`);
-    line.asserted = asserted;
+    this.#find(name).asserted = asserted;
     // A device may change its pin in the middle of the driver's register access; the interrupt comes as a turn of its own.
+    queueMicrotask(() => this.#deliver());
+  }
+
+  pulseIrq(name: string): void {
+    this.#find(name).latched = true;
     queueMicrotask(() => this.#deliver());
   }
 
@@ -184,10 +197,17 @@ class InMemoryDriver<C extends ClassContract> implements TestDriver<C> {
     throw new Error(`the driver does not answer ${what}, and there is no timer left that could make it`);
   }
 
+  #find(name: string): Line {
+    const line = this.#lines.find((item) => item.name === name);
+    if (line === undefined) throw new RangeError(`no interrupt line "${name}" in this test's hardware`);
+    return line;
+  }
+
   #deliver(): void {
     for (const [index, line] of this.#lines.entries()) {
-      if (!line.asserted || line.masked || line.owesAck || this.#failure !== undefined) continue;
+      if (!(line.asserted || line.latched) || line.masked || line.owesAck || this.#failure !== undefined) continue;
       line.owesAck = true;
+      line.latched = false;
       const now = this.clock.nowMicros();
       this.#interrupts = now === this.#interruptsAtMicros ? this.#interrupts + 1 : 1;
       this.#interruptsAtMicros = now;

@@ -18,10 +18,10 @@ export interface RunningExports {
 }
 
 /**
- * Starts every export, in the order of the machine file. Leaves none running when one cannot start.
+ * Starts every export, or those of these types, in the order of the machine file. Leaves none running when one cannot start.
  * @throws what the export says: AirlockError AddressInUse, AddonMissing, InvalidArgument, StateUnusable, Unsupported
  */
-export async function startExports(machine: Machine, stateDirectory: string, clock: Clock): Promise<RunningExports> {
+export async function startExports(machine: Machine, stateDirectory: string, clock: Clock, types?: readonly string[]): Promise<RunningExports> {
   const definitions = await findExports();
   const running: { readonly loaded: LoadedExport; readonly export: RunningExport }[] = [];
   const gate = { closed: false };
@@ -33,6 +33,7 @@ export async function startExports(machine: Machine, stateDirectory: string, clo
   };
   try {
     for (const loaded of machine.loaded.exports) {
+      if (types !== undefined && !types.includes(loaded.type)) continue;
       const definition = definitions.get(loaded.type)!;
       checkClass(machine, loaded, definition);
       const started = await definition.start({

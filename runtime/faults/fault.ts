@@ -15,6 +15,8 @@ export interface FaultDefinition {
   readonly run: (tools: FaultTools) => unknown;
   /** The failure kinds that are a right detection of it; which one depends on the tier and on who is first. */
   readonly detectedAs: readonly FailureKind[];
+  /** Makes sense only for a driver with an interrupt line that is a wire: a message does not stay high. */
+  readonly needsWire?: boolean;
   /** The I/O manager revokes the driver's first window before the fault is injected. */
   readonly revokes?: boolean;
 }

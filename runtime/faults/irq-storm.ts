@@ -5,6 +5,7 @@ const irqStorm: FaultDefinition = {
   name: "irq-storm",
   title: "acks its interrupt without clearing the cause",
   where: "irq",
+  needsWire: true,
   run: ({ again, bridge, record }) => {
     again();
     bridge.irq(record.id, 3);

@@ -8,6 +8,7 @@ import { findFaults } from "../../faults/find-faults.ts";
 import { type TierName } from "../../sandbox/sandbox.ts";
 import type { CommandCall, CommandDefinition } from "../command.ts";
 import { exitCodes } from "../exit-codes.ts";
+import { applicableFaults } from "../soak/applicable.ts";
 import { Session, wholeNumber } from "../soak/session.ts";
 import { type SoakResult, type Trial, percentile, soak } from "../soak/soak.ts";
 import type { WorkloadTotals } from "../../classes/workload.ts";
@@ -39,7 +40,7 @@ export default command;
 
 async function run({ args, options, output }: CommandCall): Promise<0 | 1> {
   const seed = wholeNumber(options.seed ?? Math.floor(Math.random() * 2 ** 31), "--seed");
-  const faults = await chosenFaults(String(options.how));
+  const chosen = await chosenFaults(String(options.how));
   const everyMs = milliseconds(String(options.every), "--every", 0);
   const forMs = milliseconds(String(options.for), "--for", 1);
   const driver = String(options.driver);
@@ -47,6 +48,8 @@ async function run({ args, options, output }: CommandCall): Promise<0 | 1> {
   try {
     const { machine } = session.up;
     const { name } = machine.driver(driver);
+    const faults = applicableFaults(chosen, machine.driver(driver));
+    if (faults.length === 0) throw new AirlockError("InvalidArgument", `--how: driver "${name}" cannot have the fault ${chosen[0]!.name}: it has no interrupt that is a wire`, { driver: name });
     output.remark(`soaking ${name} of ${machine.loaded.name} with ${faults.length === 1 ? faults[0]!.name : `${faults.length} faults`}; its restart limits are lifted; seed ${seed}`);
     const workload = await session.workload(name);
     let told = 0;

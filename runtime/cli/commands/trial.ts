@@ -7,6 +7,7 @@ import type { FaultDefinition } from "../../faults/fault.ts";
 import type { TierName } from "../../sandbox/sandbox.ts";
 import type { CommandCall, CommandDefinition } from "../command.ts";
 import { exitCodes } from "../exit-codes.ts";
+import { applicableFaults } from "../soak/applicable.ts";
 import { Session, wholeNumber } from "../soak/session.ts";
 import { type Trial, injectOnce } from "../soak/soak.ts";
 
@@ -45,13 +46,14 @@ async function run({ args, options, output }: CommandCall): Promise<0 | 1> {
   try {
     const { machine } = session.up;
     const names = [...machine.drivers.keys()];
-    output.remark(`machine ${machine.loaded.name} on ${machine.platform.type}: ${names.join(", ")}; ${faults.length} faults each; restart limits are lifted; seed ${seed}`);
+    output.remark(`machine ${machine.loaded.name} on ${machine.platform.type}: ${names.join(", ")}; ${faults.length} faults; restart limits are lifted; seed ${seed}`);
     const work = new Work(await Promise.all(names.map((name) => session.workload(name))));
     const rows: Row[] = [];
     for (const name of names) {
       const before = { ...(await session.workload(name)).totals };
-      for (const fault of faults) rows.push(await row(session, name, fault));
-      output.remark(`${name}: ${operations(before, (await session.workload(name)).totals)} client operations while it failed ${faults.length} times`);
+      const mine = applicableFaults(faults, machine.driver(name));
+      for (const fault of mine) rows.push(await row(session, name, fault));
+      output.remark(`${name}: ${operations(before, (await session.workload(name)).totals)} client operations while it failed ${mine.length} times`);
     }
     await work.stop();
     const totals = Object.fromEntries(await Promise.all(names.map(async (name) => [name, { ...(await session.workload(name)).totals }] as const)));

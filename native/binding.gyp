@@ -2,7 +2,11 @@
   "targets": [
     {
       "target_name": "airlock",
-      "sources": ["src/addon.cc", "src/errors.cc", "src/file.cc", "src/poll.cc", "src/pty.cc", "src/line_settings.cc", "src/process.cc"],
+      "sources": [
+        "src/addon.cc", "src/arguments.cc", "src/errors.cc", "src/file.cc", "src/line_settings.cc", "src/page_registry.cc", "src/pages.cc",
+        "src/poll.cc", "src/process.cc", "src/pty.cc", "src/shared_memory.cc",
+        "src/tap.cc", "src/tap_reader.cc"
+      ],
       "cflags_cc!": ["-std=gnu++17", "-std=gnu++20"],
       "cflags_cc": [
         "-std=c++17", "-fno-exceptions", "-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Werror",

@@ -9,6 +9,10 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   airlock::RegisterPty(env, exports);
   airlock::RegisterLineSettings(env, exports);
   airlock::RegisterProcess(env, exports);
+  airlock::RegisterSharedMemory(env, exports);
+  airlock::RegisterPages(env, exports);
+  airlock::RegisterTap(env, exports);
+  airlock::RegisterTapReader(env, exports);
   return exports;
 }
 

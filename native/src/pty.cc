@@ -8,29 +8,10 @@
 #include <cerrno>
 
 #include "addon.h"
+#include "descriptor.h"
 
 namespace airlock {
 namespace {
-
-/// Closes the descriptor unless it was released.
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-  int release() {
-    const int fd = fd_;
-    fd_ = -1;
-    return fd;
-  }
-
- private:
-  int fd_;
-};
 
 /// Bytes as they are, no echo, no signals; the modem lines are ignored.
 bool MakeRaw(int fd) {

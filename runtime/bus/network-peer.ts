@@ -17,6 +17,11 @@ export interface NetworkPeer {
 export interface NetworkWire {
   /** Puts a frame on the wire towards the card. False when the card has no room for it: it is lost, as on a real wire. */
   send(frame: Uint8Array): boolean;
+  /**
+   * Whether a frame of usual size would find room now: what a switch learns by flow control. Also true while the card takes
+   * no frames at all: then they are to be sent, and lost.
+   */
+  hasRoom(): boolean;
   /** Plugs the cable in or pulls it. */
   setCarrier(up: boolean): void;
 }

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { expect, test } from "vitest";
@@ -7,7 +7,9 @@ import { findExports } from "./find-exports.ts";
 
 test("finds every folder, and their options refuse what they do not know", async () => {
   const found = await findExports();
-  expect([...found.keys()]).toEqual(["pty", "unix"]);
+  const entries = await readdir(import.meta.dirname, { withFileTypes: true });
+  expect([...found.keys()]).toEqual(entries.filter((entry) => entry.isDirectory()).map(({ name }) => name).sort());
+  expect([...found.keys()]).toEqual(expect.arrayContaining(["nbd", "pty", "unix"]));
   for (const definition of found.values()) {
     expect(definition.options.safeParse({}).success).toBe(true);
     for (const wrong of [{ unknown: 1 }, { baudRate: 0 }, { baudRate: "9600" }, { parity: "mark" }, { dataBits: 9 }, { stopBits: 1.5 }, null]) {

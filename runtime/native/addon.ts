@@ -39,17 +39,24 @@ export interface NativeAddon {
   /** Number of bytes, -1 when it would block. */
   write(fd: number, bytes: Uint8Array, offset: number): number;
   readonly Poll: PollConstructor;
-  /** A descriptor of memory shared by mapping it, sealed so that its size stays (memfd_create). Zeroed; pages come when touched. */
+  /**
+   * A descriptor of memory shared by mapping it, sealed so that its size stays (memfd_create). Zeroed; pages come when touched. Whole
+   * pages, up to 1 GiB.
+   */
   createSharedMemory(name: string, sizeBytes: number): number;
-  /** A live view of part of a shared file, for this thread; offset and size in whole pages. It lives until `unmapShared` or the thread's end. */
+  /**
+   * A live view of part of a shared file, for this thread; offset and size in whole pages. It lives until `unmapShared`, or as long as it
+   * can be reached. Writing to one that was not made writable ends the process.
+   */
   mapShared(fd: number, offset: number, sizeBytes: number, writable: boolean): ArrayBuffer;
   /** Detaches a buffer of `mapShared` and gives its addresses back; idempotent. */
   unmapShared(buffer: ArrayBuffer): void;
   /** Makes a number under which pages are given to sandboxes, to be revoked together. */
   createPageGrant(): number;
   /**
-   * Lays pages of a shared file over a page-aligned part of a WebAssembly memory (mmap with MAP_FIXED). `memory` is kept
-   * alive until the pages are revoked or the thread ends. Throws for a grant that is revoked, and for a range outside of `memory.buffer`.
+   * Lays pages of a shared file over a page-aligned part of a WebAssembly memory (mmap with MAP_FIXED). `memory`, a genuine
+   * WebAssembly.Memory, is kept alive until the pages are revoked or the thread ends. Throws for a grant that is revoked, for a range
+   * outside of the memory or over pages of a grant, and for a memory that could move when it grows.
    */
   layPages(grant: number, memory: { readonly buffer: ArrayBuffer | SharedArrayBuffer }, byteOffset: number, fd: number, offset: number, sizeBytes: number): void;
   /** A live view of pages of a shared file under a grant, for a sandbox without a WebAssembly memory. */

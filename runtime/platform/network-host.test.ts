@@ -31,7 +31,8 @@ interface Echo {
   readonly trailer?: readonly number[];
 }
 
-function echoRequest({ destination = hostMac, to = hostIp, fragment = 0x4000, type = 8, payload = [1, 2, 3, 4, 5], trailer = [] }: Echo = {}): Uint8Array {
+function echoRequest(echo: Echo = {}): Uint8Array {
+  const { destination = hostMac, to = hostIp, fragment = 0x4000, type = 8, payload = [1, 2, 3, 4, 5], trailer = [] } = echo;
   const icmp = checked([type, 0, 0, 0, 0x12, 0x34, 0, 7, ...payload], 2);
   const total = 20 + icmp.length;
   const ip = checked([0x45, 0, total >> 8, total & 0xff, 0xab, 0xcd, fragment >> 8, fragment & 0xff, 17, 1, 0, 0, ...clientIp, ...to], 10);
@@ -40,7 +41,8 @@ function echoRequest({ destination = hostMac, to = hostIp, fragment = 0x4000, ty
 
 function arpRequest(target: readonly number[] = hostIp, operation = 1): Uint8Array {
   return Uint8Array.from([
-    ...everyone, ...client, 0x08, 0x06, 0, 1, 0x08, 0x00, 6, 4, 0, operation, ...client, ...clientIp, 0, 0, 0, 0, 0, 0, ...target, ...Array.from({ length: 18 }, () => 0),
+    ...everyone, ...client, 0x08, 0x06, 0, 1, 0x08, 0x00, 6, 4, 0, operation, ...client, ...clientIp,
+    0, 0, 0, 0, 0, 0, ...target, ...Array.from({ length: 18 }, () => 0),
   ]);
 }
 

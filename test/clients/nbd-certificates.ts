@@ -30,6 +30,9 @@ export async function makeCertificates(directory: string): Promise<Certificates>
   return { ca: ours.cert, ...server, client, stranger, anonymous };
 }
 
+/** No passphrase, and made in no time. */
+const newKey = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+
 interface Pair {
   readonly cert: string;
   readonly key: string;
@@ -37,7 +40,7 @@ interface Pair {
 
 async function authority(directory: string, name: string): Promise<Pair> {
   const pair = { cert: path.join(directory, `${name}.pem`), key: path.join(directory, `${name}.key`) };
-  await succeed("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", `/CN=${name}`,
+  await succeed("openssl", "req", "-x509", ...newKey, "-days", "2", "-subj", `/CN=${name}`,
     "-addext", "keyUsage=critical,keyCertSign,digitalSignature", "-keyout", pair.key, "-out", pair.cert);
   return pair;
 }
@@ -45,8 +48,10 @@ async function authority(directory: string, name: string): Promise<Pair> {
 async function signed(by: Pair, directory: string, name: string, altName: string): Promise<Pair> {
   const pair = { cert: path.join(directory, `${name}-cert.pem`), key: path.join(directory, `${name}-key.pem`) };
   const [request, extensions] = [path.join(directory, `${name}.csr`), path.join(directory, `${name}.ext`)];
-  await writeFile(extensions, `subjectAltName=${altName}\nbasicConstraints=CA:FALSE\nkeyUsage=digitalSignature\nextendedKeyUsage=serverAuth,clientAuth\n`);
-  await succeed("openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", `/CN=${name}`, "-keyout", pair.key, "-out", request);
-  await succeed("openssl", "x509", "-req", "-in", request, "-CA", by.cert, "-CAkey", by.key, "-CAcreateserial", "-days", "2", "-extfile", extensions, "-out", pair.cert);
+  const lines = [`subjectAltName=${altName}`, "basicConstraints=CA:FALSE", "keyUsage=digitalSignature", "extendedKeyUsage=serverAuth,clientAuth", ""];
+  await writeFile(extensions, lines.join("\n"));
+  await succeed("openssl", "req", ...newKey, "-subj", `/CN=${name}`, "-keyout", pair.key, "-out", request);
+  await succeed("openssl", "x509", "-req", "-in", request, "-CA", by.cert, "-CAkey", by.key, "-CAcreateserial", "-days", "2",
+    "-extfile", extensions, "-out", pair.cert);
   return pair;
 }

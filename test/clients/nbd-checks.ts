@@ -101,15 +101,25 @@ export async function checkFio({ uri, scratch }: NbdDisk, options: FioOptions = 
   const { sizeBytes = 16 << 20, jobs = 1, depth = 16, blockSizes = "4k-64k", loops = 1 } = options;
   const each = Math.floor(sizeBytes / jobs / 65_536) * 65_536;
   const { status, stdout, stderr } = await run("fio", [
-    "--name=check", "--ioengine=nbd", `--uri=${uri}`, "--rw=randwrite", `--bsrange=${blockSizes}`, `--iodepth=${depth}`, `--loops=${loops}`, `--size=${each}`,
-    `--offset_increment=${each}`, `--numjobs=${jobs}`, "--group_reporting", "--verify=crc32c", "--verify_fatal=1", "--do_verify=1", "--verify_backlog=256",
-    "--randseed=7", `--aux-path=${scratch}`, "--verify_state_save=0", "--output-format=json",
+    "--name=check", "--ioengine=nbd", `--uri=${uri}`, "--rw=randwrite",
+    `--bsrange=${blockSizes}`, `--iodepth=${depth}`, `--loops=${loops}`,
+    `--size=${each}`, `--offset_increment=${each}`, `--numjobs=${jobs}`, "--group_reporting", "--randseed=7",
+    "--verify=crc32c", "--verify_fatal=1", "--do_verify=1", "--verify_backlog=256", "--verify_state_save=0", `--aux-path=${scratch}`, "--output-format=json",
   ]);
   if (status !== 0) throw new Error(`fio ended with ${status}:\n${stdout.slice(-1_000)}\n${stderr.slice(-2_000)}`);
-  const report = JSON.parse(stdout.slice(stdout.indexOf("\n{") + 1)) as { jobs: { error: number; total_err?: number; write: { io_bytes: number }; read: { io_bytes: number } }[] };
+  const report = JSON.parse(stdout.slice(stdout.indexOf("{"))) as { jobs: FioJob[] };
   for (const { error, total_err: errors = 0, write, read } of report.jobs) {
-    if (error !== 0 || errors !== 0 || write.io_bytes < each || read.io_bytes < each) throw new Error(`fio: error ${error}, ${errors} errors, ${write.io_bytes} bytes written, ${read.io_bytes} read back`);
+    if (error === 0 && errors === 0 && write.io_bytes >= each && read.io_bytes >= each) continue;
+    throw new Error(`fio: error ${error}, ${errors} errors, ${write.io_bytes} bytes written, ${read.io_bytes} read back`);
   }
+}
+
+/** What fio says of a job, as far as it matters here. */
+interface FioJob {
+  readonly error: number;
+  readonly total_err?: number;
+  readonly write: { readonly io_bytes: number };
+  readonly read: { readonly io_bytes: number };
 }
 
 /** `nbdinfo --map`: everything counts as data, from the first byte to the last. */

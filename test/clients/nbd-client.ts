@@ -36,7 +36,9 @@ export function requestBytesOf({ type, flags = 0, cookie = 1n, offset = 0, sizeB
 }
 
 /** An option's bytes. `sizeBytes`: the length it claims. */
-export function optionBytesOf(option: number, data: Uint8Array = Buffer.alloc(0), sizeBytes = data.length, magic: readonly [number, number] = Magic.option): Buffer {
+export function optionBytesOf(
+  option: number, data: Uint8Array = Buffer.alloc(0), sizeBytes = data.length, magic: readonly [number, number] = Magic.option,
+): Buffer {
   const header = Buffer.alloc(16);
   header.writeUInt32BE(magic[0], 0);
   header.writeUInt32BE(magic[1], 4);
@@ -68,6 +70,13 @@ export function metaData(name: string, queries: readonly string[]): Buffer {
   return Buffer.concat([text(name), count, ...queries.map(text)]);
 }
 
+export interface OpenOptions {
+  readonly structured?: boolean;
+  /** Asks for base:allocation. */
+  readonly meta?: boolean;
+  readonly name?: string;
+}
+
 export class NbdClient implements AsyncDisposable {
   readonly socket: net.Socket;
   readonly inbox = new Inbox();
@@ -87,7 +96,7 @@ export class NbdClient implements AsyncDisposable {
   }
 
   /** Connects and goes into transmission. */
-  static async open(path: string, options: { readonly structured?: boolean; readonly meta?: boolean; readonly name?: string } = {}): Promise<NbdClient> {
+  static async open(path: string, options: OpenOptions = {}): Promise<NbdClient> {
     const client = await NbdClient.connect(path);
     await client.greet();
     if (options.structured === true) {
@@ -149,9 +158,10 @@ export class NbdClient implements AsyncDisposable {
     if (this.inbox.peek().length >= sizeBytes) return this.inbox.take(sizeBytes, replyMs);
     if (this.socket.closed) throw new Error("the server closed the connection");
     const left = new AbortController();
-    const gone = once(this.socket, "close", { signal: left.signal }).then(
-      () => (this.inbox.peek().length >= sizeBytes ? this.inbox.take(sizeBytes, replyMs) : Promise.reject(new Error("the server closed the connection"))),
-    );
+    const gone = once(this.socket, "close", { signal: left.signal }).then(() => {
+      if (this.inbox.peek().length >= sizeBytes) return this.inbox.take(sizeBytes, replyMs);
+      throw new Error("the server closed the connection");
+    });
     try {
       return await Promise.race([this.inbox.take(sizeBytes, replyMs), gone]);
     } finally {

@@ -4,7 +4,8 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { programMissing } from "./client.ts";
+import type { TestContext } from "vitest";
+import { programMissing, requireClient } from "./client.ts";
 import { type NbdDisk, nbdInfo, noise } from "./nbd-checks.ts";
 import { run, succeed } from "./nbd-run.ts";
 
@@ -12,11 +13,21 @@ import { run, succeed } from "./nbd-run.ts";
 const mountMs = 15_000;
 const pollMs = 20;
 
-/** Why this machine cannot mount one, or undefined. */
-export async function fileSystemMissing(): Promise<string | undefined> {
-  const missing = [["nbdfuse", "libnbd-bin"], ["losetup", "mount"], ["mkfs.ext4", "e2fsprogs"], ["e2fsck", "e2fsprogs"], ["mount", "mount"]]
-    .map(([program, name]) => programMissing(program!, name!)).find((reason) => reason !== undefined);
-  if (missing !== undefined) return missing;
+/** Skips the test with a printed reason where a program is missing (see `requireClient`), or where the kernel gives no fuse or loop device. */
+export async function requireFileSystem(context: TestContext): Promise<void> {
+  requireClient(context, ...programs.map(([program, name]) => programMissing(program, name)));
+  const reason = await kernelRefuses();
+  if (reason === undefined) return;
+  console.warn(`skipped "${context.task.name}": ${reason}`);
+  context.skip(reason);
+}
+
+/** With their Debian packages. */
+const programs = [
+  ["nbdfuse", "libnbd-bin"], ["nbdinfo", "libnbd-bin"], ["losetup", "mount"], ["mount", "mount"], ["mkfs.ext4", "e2fsprogs"], ["e2fsck", "e2fsprogs"],
+] as const;
+
+async function kernelRefuses(): Promise<string | undefined> {
   if (process.getuid?.() !== 0) return "mounting a file system needs root";
   if (!existsSync("/dev/fuse")) return "there is no /dev/fuse";
   const { status, stderr } = await run("losetup", ["--find"]);

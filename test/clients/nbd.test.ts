@@ -9,7 +9,7 @@ import { MemoryVolume, type MemoryVolumeOptions } from "../fixtures/memory-volum
 import { requireClient } from "./client.ts";
 import { checkFio, checkMap, checkNbdcopy, checkQemuImg, checkQemuIo, type NbdDisk, nbdInfo, nbdProgramMissing } from "./nbd-checks.ts";
 import { type Certificates, makeCertificates } from "./nbd-certificates.ts";
-import { checkFileSystem, fileSystemMissing } from "./nbd-file-system.ts";
+import { checkFileSystem, requireFileSystem } from "./nbd-file-system.ts";
 import { run, succeed } from "./nbd-run.ts";
 
 let scratch = "";
@@ -18,7 +18,12 @@ afterEach(() => rm(scratch, { recursive: true }));
 
 const sizeBytes = 24 << 20;
 
-async function start(options: Record<string, unknown> = {}, volume: MemoryVolumeOptions = {}): Promise<StartedExport & { readonly volume: MemoryVolume; readonly disk: NbdDisk }> {
+interface Lab extends StartedExport {
+  readonly volume: MemoryVolume;
+  readonly disk: NbdDisk;
+}
+
+async function start(options: Record<string, unknown> = {}, volume: MemoryVolumeOptions = {}): Promise<Lab> {
   const memory = new MemoryVolume({ sizeBytes, ...volume });
   const started = await startExport(nbd, { directory: scratch, options, open: () => Promise.resolve(memory) });
   return { ...started, volume: memory, disk: { uri: started.running.address, scratch } };
@@ -34,8 +39,9 @@ test("nbdinfo is told what the disk is, by its name and by none, on a private so
   expect(told).toMatchObject({
     tls: false,
     export: {
-      "export-name": "disk one/ä", "export-size": sizeBytes, description: "the first", contexts: ["base:allocation"], is_read_only: false, can_multi_conn: true,
-      can_trim: true, can_zero: true, can_flush: true, can_fua: true, can_df: true, block_size_minimum: 4096, block_size_preferred: 4096, block_size_maximum: 32 << 20,
+      "export-name": "disk one/ä", "export-size": sizeBytes, description: "the first", contexts: ["base:allocation"],
+      is_read_only: false, can_multi_conn: true, can_trim: true, can_zero: true, can_flush: true, can_fua: true, can_df: true,
+      block_size_minimum: 4096, block_size_preferred: 4096, block_size_maximum: 32 << 20,
     },
   });
   expect((await nbdInfo(uri, "--list")).export).toMatchObject({ "export-name": "disk one/ä", description: "the first" });
@@ -54,21 +60,21 @@ describe.each([
   test("nbdcopy both ways", async (context) => {
     requireClient(context, nbdProgramMissing("nbdcopy", "nbdinfo"));
     await using it = await start(options, { blockBytes });
-    await checkNbdcopy(it.disk);
-    await checkMap(it.disk);
+    await expect(checkNbdcopy(it.disk)).resolves.toBeUndefined();
+    await expect(checkMap(it.disk)).resolves.toBeUndefined();
   });
 
   test("qemu-img convert and compare", async (context) => {
     requireClient(context, nbdProgramMissing("qemu-img", "nbdinfo"));
     await using it = await start(options, { blockBytes });
-    await checkQemuImg(it.disk);
+    await expect(checkQemuImg(it.disk)).resolves.toBeUndefined();
     expect(it.volume.changes.some(({ what }) => what === "writeZeroes")).toBe(true);
   });
 
   test("qemu-io: patterns, zeroes, discard, FUA, parts of blocks", async (context) => {
     requireClient(context, nbdProgramMissing("qemu-io"));
     await using it = await start(options, { blockBytes });
-    await checkQemuIo(it.disk);
+    await expect(checkQemuIo(it.disk)).resolves.toBeUndefined();
     expect(it.volume.changes).toContainEqual({ what: "discard", offset: 256 << 10, sizeBytes: 128 << 10, fua: false });
     expect(it.volume.changes.some(({ what, fua }) => what === "write" && fua)).toBe(true);
     expect(it.volume.changes.some(({ what }) => what === "flush")).toBe(true);
@@ -77,20 +83,20 @@ describe.each([
   test("fio with verify, four jobs at once", async (context) => {
     requireClient(context, nbdProgramMissing("fio"));
     await using it = await start(options, { blockBytes });
-    await checkFio(it.disk, { sizeBytes: 16 << 20, jobs: 4 });
+    await expect(checkFio(it.disk, { sizeBytes: 16 << 20, jobs: 4 })).resolves.toBeUndefined();
   });
 
   test("an ext4 file system", async (context) => {
-    requireClient(context, await fileSystemMissing());
+    await requireFileSystem(context);
     await using it = await start(options, { blockBytes });
-    await checkFileSystem(it.disk);
+    await expect(checkFileSystem(it.disk)).resolves.toBeUndefined();
   });
 });
 
 test("a slow disk serves deep queues", async (context) => {
   requireClient(context, nbdProgramMissing("fio"));
   await using it = await start({}, { latencyMs: 2 });
-  await checkFio(it.disk, { sizeBytes: 8 << 20, depth: 64, blockSizes: "4k-4k" });
+  await expect(checkFio(it.disk, { sizeBytes: 8 << 20, depth: 64, blockSizes: "4k-4k" })).resolves.toBeUndefined();
 });
 
 test("read only, by the option and by the device", async (context) => {
@@ -108,14 +114,14 @@ test("a device that can neither zero nor discard", async (context) => {
   requireClient(context, nbdProgramMissing("nbdinfo", "qemu-img"));
   await using it = await start({}, { writeZeroes: false, discard: false });
   expect((await nbdInfo(it.disk.uri)).export).toMatchObject({ can_trim: false, can_zero: false });
-  await checkQemuImg(it.disk);
+  await expect(checkQemuImg(it.disk)).resolves.toBeUndefined();
 });
 
 describe("TLS", () => {
   let keys: Certificates;
   beforeEach(async (context) => {
     if (nbdProgramMissing("openssl") === undefined) keys = await makeCertificates(scratch);
-    else requireClient(context as never, nbdProgramMissing("openssl"));
+    else requireClient(context, nbdProgramMissing("openssl"));
   });
 
   /** libnbd's parameter for a folder of certificates. */
@@ -130,7 +136,7 @@ describe("TLS", () => {
     expect((await nbdInfo(withKeys(uri, keys.client))).tls).toBe(true);
     const plain = await run("nbdinfo", [uri.replace("nbds", "nbd")]);
     expect([plain.status, plain.stderr]).toEqual([1, expect.stringMatching(/TLS|policy|not supported/i)]);
-    await checkNbdcopy({ uri: withKeys(uri, keys.anonymous), scratch }, sizeBytes);
+    await expect(checkNbdcopy({ uri: withKeys(uri, keys.anonymous), scratch }, sizeBytes)).resolves.toBeUndefined();
   });
 
   test("with a CA only its clients get in, also over a Unix socket", async (context) => {
@@ -152,8 +158,9 @@ describe("TLS", () => {
     const { ca, cert, key } = keys;
     await using it = await start({ port: 0, tls: { ca, cert, key } });
     const { port } = new URL(it.disk.uri);
-    await succeed("qemu-img", "info", "--object", `tls-creds-x509,id=tls0,endpoint=client,dir=${keys.client}`, "--image-opts",
+    const info = await succeed("qemu-img", "info", "--object", `tls-creds-x509,id=tls0,endpoint=client,dir=${keys.client}`, "--image-opts",
       `driver=nbd,host=localhost,port=${port},export=console,tls-creds=tls0`);
+    expect(info).toContain(`(${sizeBytes} bytes)`);
   });
 
   test("certificates that cannot be used are said at the start", async () => {

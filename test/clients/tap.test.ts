@@ -1,20 +1,13 @@
 /** The TAP export on a cable in memory, by programs that use the network: two interfaces of Linux, each in a network namespace. */
-import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { promisify } from "node:util";
 import { type TestContext, afterEach, describe, expect, test, vi } from "vitest";
-import { AirlockError, errorText } from "../../runtime/api/errors.ts";
+import { AirlockError } from "../../runtime/api/errors.ts";
 import tap from "../../runtime/exports/tap/export.ts";
 import { type StartedExport, startExport } from "../fixtures/export-context.ts";
 import { type CableEnd, makeCable } from "../fixtures/net-cable.ts";
-import { addonMissing, programMissing, receiveMs, requireClient } from "./client.ts";
-
-const execute = promisify(execFile);
-
-/** A name nobody else has: interfaces and namespaces belong to the whole system. */
-let made = 0;
-const unique = (): string => `alt${process.pid % 1_000_000}x${made++}`;
+import { programMissing, receiveMs, requireClient } from "./client.ts";
+import { Namespace, run, tapMissing, uniqueName } from "./net-lab.ts";
 
 /** Undone after each test, last first. */
 const cleanups: (() => Promise<unknown>)[] = [];
@@ -22,47 +15,18 @@ afterEach(async () => {
   while (cleanups.length > 0) await cleanups.pop()!();
 });
 
-/** Why there can be no TAP interface or namespace here. */
-async function tapMissing(): Promise<string | undefined> {
-  const missing = addonMissing() ?? programMissing("ip", "iproute2");
-  if (missing !== undefined) return missing;
-  if (!existsSync("/dev/net/tun")) return "there is no /dev/net/tun";
-  const name = unique();
-  try {
-    await run("ip", "netns", "add", name);
-    await run("ip", "netns", "delete", name);
-    return undefined;
-  } catch (error) {
-    return `no network namespace can be made: ${errorText(error).split("\n")[0]!}`;
-  }
-}
-
-async function run(program: string, ...args: readonly string[]): Promise<string> {
-  const { stdout } = await execute(program, args, { timeout: receiveMs });
-  return stdout;
-}
-
 async function startTap(end: CableEnd, options: Record<string, unknown> = {}): Promise<StartedExport> {
-  const started = await startExport(tap, { options: { interface: unique(), ...options }, open: end.open });
+  const started = await startExport(tap, { options: { interface: uniqueName(), ...options }, open: end.open });
   cleanups.push(async () => started[Symbol.asyncDispose]());
   return started;
 }
 
-/** A namespace of its own. */
-async function makeNamespace(): Promise<string> {
-  const name = unique();
-  await run("ip", "netns", "add", name);
-  cleanups.push(() => run("ip", "netns", "delete", name));
-  return name;
-}
-
 /** Moves an export's interface into a namespace of its own, with that address. */
-async function settleIn({ running }: StartedExport, address: string): Promise<string> {
-  const name = await makeNamespace();
-  await run("ip", "link", "set", running.address, "netns", name);
-  await run("ip", "-n", name, "address", "add", address, "dev", running.address);
-  await run("ip", "-n", name, "link", "set", running.address, "up");
-  return name;
+async function settleIn({ running }: StartedExport, address: string): Promise<Namespace> {
+  const namespace = await Namespace.make();
+  cleanups.push(async () => namespace[Symbol.asyncDispose]());
+  await namespace.take(running.address, address);
+  return namespace;
 }
 
 function isThere(name: string): boolean {
@@ -70,7 +34,7 @@ function isThere(name: string): boolean {
 }
 
 describe("two interfaces with a cable between them", () => {
-  async function pair(): Promise<{ readonly near: string; readonly far: string }> {
+  async function pair(): Promise<{ readonly near: Namespace; readonly far: Namespace }> {
     const [first, second] = makeCable();
     const one = await startTap(first);
     const other = await startTap(second);
@@ -81,7 +45,7 @@ describe("two interfaces with a cable between them", () => {
     requireClient(context, await tapMissing(), programMissing("ping", "iputils-ping"));
     const { near } = await pair();
     for (const size of ["16", "1472", "9000"]) {
-      const told = await run("ip", "netns", "exec", near, "ping", "-c", "5", "-i", "0.05", "-W", "5", "-s", size, "192.0.2.2");
+      const told = await near.run("ping", "-c", "5", "-i", "0.05", "-W", "5", "-s", size, "192.0.2.2");
       expect(told).toContain("5 packets transmitted, 5 received, 0% packet loss");
     }
   });
@@ -89,16 +53,16 @@ describe("two interfaces with a cable between them", () => {
   test("ping -f: a flood comes back", async (context) => {
     requireClient(context, await tapMissing(), programMissing("ping", "iputils-ping"));
     const { near } = await pair();
-    const told = await run("ip", "netns", "exec", near, "ping", "-f", "-q", "-c", "2000", "192.0.2.2");
+    const told = await near.run("ping", "-f", "-q", "-c", "2000", "192.0.2.2");
     expect(told).toMatch(/2000 packets transmitted, 2000 received/);
   });
 
   test("iperf3: a stream of bytes, whose backpressure is the interface's", async (context) => {
     requireClient(context, await tapMissing(), programMissing("iperf3", "iperf3"));
     const { near, far } = await pair();
-    const server = execute("ip", ["netns", "exec", far, "iperf3", "--server", "--one-off"], { timeout: receiveMs });
+    const server = far.run("iperf3", "--server", "--one-off");
     let report = "";
-    await vi.waitFor(async () => { report = await run("ip", "netns", "exec", near, "iperf3", "--client", "192.0.2.2", "--bytes", "16M", "--json"); }, { timeout: receiveMs, interval: 100 });
+    await vi.waitFor(async () => { report = await near.run("iperf3", "--client", "192.0.2.2", "--bytes", "16M", "--json"); }, { timeout: receiveMs, interval: 100 });
     await server;
     const { end } = JSON.parse(report) as { end: { sum_sent: { bytes: number }; sum_received: { bytes: number } } };
     expect(end.sum_sent.bytes).toBeGreaterThanOrEqual(16 << 20);
@@ -161,7 +125,7 @@ describe("the interface", () => {
     await vi.waitFor(() => expect(one.log.join("\n")).toContain("the interface is away"), { timeout: receiveMs });
     first.refusal = undefined;
     await vi.waitFor(() => expect(first.opened).toBe(2), { timeout: receiveMs });
-    const told = await run("ip", "netns", "exec", near, "ping", "-c", "3", "-i", "0.05", "-W", "5", "192.0.2.2");
+    const told = await near.run("ping", "-c", "3", "-i", "0.05", "-W", "5", "192.0.2.2");
     expect(told).toContain("3 received");
   });
 

@@ -1,4 +1,5 @@
 /** Hostile NBD clients: whatever they send, or do not send or read, they are cut off or answered with errors, and others are served. */
+import assert from "node:assert/strict";
 import { mkdtemp, rm } from "node:fs/promises";
 import net from "node:net";
 import os from "node:os";
@@ -8,6 +9,9 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { VirtualClock } from "../../runtime/api/clock.ts";
 import nbd from "../../runtime/exports/nbd/export.ts";
 import { Command, Errno, Magic, Option, Rep } from "../../runtime/exports/nbd/protocol.ts";
+import { requireClient } from "../clients/client.ts";
+import { makeCertificates } from "../clients/nbd-certificates.ts";
+import { nbdProgramMissing } from "../clients/nbd-checks.ts";
 import { infoData, metaData, NbdClient, optionBytesOf, requestBytesOf, servesWell } from "../clients/nbd-client.ts";
 import { type StartedExport, startExport } from "../fixtures/export-context.ts";
 import { MemoryVolume, type MemoryVolumeOptions } from "../fixtures/memory-volume.ts";
@@ -16,16 +20,18 @@ const sizeBytes = 1 << 20;
 const waitMs = 10_000;
 
 let directory = "";
-let started: StartedExport;
+let started: StartedExport | undefined;
 let volume: MemoryVolume;
 let clock: VirtualClock;
 let socket = "";
 
 beforeEach(async () => { directory = await mkdtemp(path.join(os.tmpdir(), "airlock-hostile-")); });
 afterEach(async () => {
-  await started[Symbol.asyncDispose]();
+  await started?.[Symbol.asyncDispose]();
   await rm(directory, { recursive: true });
-  expect([clock.pending, volume.pending, volume.closed]).toEqual([0, 0, true]);
+  if (started === undefined) return;
+  started = undefined;
+  assert.deepEqual([clock.pending, volume.pending, volume.closed], [0, 0, true]);
 });
 
 async function start(options: Record<string, unknown> = {}, disk: MemoryVolumeOptions = {}): Promise<void> {
@@ -38,7 +44,7 @@ async function start(options: Record<string, unknown> = {}, disk: MemoryVolumeOp
 /** Sweeps happen once a second of the virtual clock. */
 const advanceSeconds = (seconds: number): void => clock.advance(seconds * 1_000_000);
 const until = (condition: () => boolean): Promise<unknown> => vi.waitUntil(condition, { timeout: waitMs, interval: 2 });
-const warnings = (): string[] => started.log.filter((line) => line.startsWith("warn"));
+const warnings = (): string[] => started!.log.filter((line) => line.startsWith("warn"));
 
 describe("negotiation", () => {
   beforeEach(() => start());
@@ -49,7 +55,7 @@ describe("negotiation", () => {
     ["an option with a wrong magic", Buffer.concat([Buffer.from([0, 0, 0, 3]), optionBytesOf(Option.list, undefined, 0, [1, 2])])],
     ["an option of 4 GiB", Buffer.concat([Buffer.from([0, 0, 0, 3]), optionBytesOf(Option.go, undefined, 0xffff_ffff)])],
     ["an option just too long", Buffer.concat([Buffer.from([0, 0, 0, 3]), optionBytesOf(99, undefined, 32_769)])],
-    ["an export that does not exist, by EXPORT_NAME", Buffer.concat([Buffer.from([0, 0, 0, 3]), optionBytesOf(Option.exportName, Buffer.from("other"))])],
+    ["another export, by EXPORT_NAME", Buffer.concat([Buffer.from([0, 0, 0, 3]), optionBytesOf(Option.exportName, Buffer.from("other"))])],
     ["another protocol", Buffer.from("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")],
   ];
   test.each(cutOff)("%s: cut off", async (_, bytes) => {
@@ -190,7 +196,8 @@ describe("transmission", () => {
   test("goodbye: what came before is answered, what comes after is not", async () => {
     await using client = await NbdClient.open(socket);
     client.socket.write(Buffer.concat([
-      requestBytesOf({ type: Command.read, cookie: 1n, sizeBytes: 512 }), requestBytesOf({ type: Command.disconnect }), requestBytesOf({ type: Command.trim, sizeBytes: 512 }),
+      requestBytesOf({ type: Command.read, cookie: 1n, sizeBytes: 512 }), requestBytesOf({ type: Command.disconnect }),
+      requestBytesOf({ type: Command.trim, sizeBytes: 512 }),
     ]));
     expect(await client.reply(512)).toMatchObject({ cookie: 1n, errno: 0 });
     await client.closed();
@@ -214,7 +221,6 @@ describe("memory", () => {
     // 256 MiB over all, and one more for each; a batch that the socket took counts no more.
     expect(reads).toBeGreaterThan(6);
     expect(reads).toBeLessThan(256 + 6 * 8);
-    volume.fault = () => undefined;
     // A connection that was making progress gets the time its bytes may take.
     for (let minute = 0; minute < 40; minute++) {
       advanceSeconds(60);
@@ -223,6 +229,8 @@ describe("memory", () => {
     for (const client of greedy) client.socket.resume();
     await Promise.all(greedy.map((client) => client.closed()));
     expect(warnings()[0]).toContain("it did not take its replies");
+    // What waited for room was not served into connections that were going.
+    expect(reads).toBeLessThan(2 * 256 + 6 * 8);
     await servesWell(socket);
   });
 
@@ -281,36 +289,86 @@ describe("memory", () => {
       await new Promise((resolve) => { setTimeout(resolve, round % 6); });
       client.socket.destroy();
     }
-    await servesWell(socket);
+    await expect(servesWell(socket)).resolves.toBeUndefined();
     await until(() => volume.pending === 0);
+  });
+});
+
+describe("with TLS configured", () => {
+  beforeEach(async (context) => {
+    requireClient(context, nbdProgramMissing("openssl"));
+    const { ca, cert, key } = await makeCertificates(directory);
+    await start({ tls: { ca, cert, key } });
+  });
+
+  test("nothing is told before TLS, and an export asked for is cut off", async () => {
+    await using client = await NbdClient.connect(socket);
+    await client.greet();
+    for (const option of [Option.list, Option.info, Option.go, Option.structuredReply, Option.setMetaContext, 99]) {
+      expect((await client.option(option, infoData(""))).map(({ type }) => type)).toEqual([Rep.errTlsReqd]);
+    }
+    client.socket.write(optionBytesOf(Option.exportName));
+    await client.closed();
+    expect(client.inbox.peek().length).toBe(0);
+  });
+
+  test.each([
+    ["plain text sent along with STARTTLS", Buffer.concat([optionBytesOf(Option.startTls), optionBytesOf(Option.list)]), "plain text after"],
+    ["STARTTLS, then no TLS", optionBytesOf(Option.startTls), ""],
+  ])("%s: cut off", async (_, bytes, reason) => {
+    await using client = await NbdClient.connect(socket);
+    await client.greet();
+    client.socket.write(bytes);
+    await new Promise((resolve) => { setTimeout(resolve, 20); });
+    client.socket.write(optionBytesOf(Option.go, infoData("")));
+    await client.closed();
+    expect(warnings()).toEqual([expect.stringContaining(reason)]);
+    expect(client.inbox.peek().length).toBeLessThan(64);
+  });
+
+  test("STARTTLS, then silence: cut off at the deadline", async () => {
+    await using client = await NbdClient.connect(socket);
+    await client.greet();
+    expect((await client.option(Option.startTls)).map(({ type }) => type)).toEqual([Rep.ack]);
+    advanceSeconds(60);
+    await client.closed();
+    expect(warnings()).toEqual([expect.stringContaining("its negotiation took too long")]);
   });
 });
 
 describe("any bytes with the protocol's structure", () => {
   const u32 = fc.oneof(fc.nat(4_096), fc.constantFrom(0, 1, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff), fc.nat());
   const name = fc.oneof(fc.constantFrom("", "console", "other"), fc.string({ maxLength: 40 }));
+  const query = fc.oneof(fc.constantFrom("base:", "base:allocation"), fc.string());
   const optionData = fc.oneof(
     fc.tuple(name, fc.array(fc.nat(0xffff), { maxLength: 5 })).map(([text, wanted]) => infoData(text, wanted)),
-    fc.tuple(name, fc.array(fc.oneof(fc.constantFrom("base:", "base:allocation"), fc.string()), { maxLength: 4 })).map(([text, queries]) => metaData(text, queries)),
+    fc.tuple(name, fc.array(query, { maxLength: 4 })).map(([text, queries]) => metaData(text, queries)),
     fc.uint8Array({ maxLength: 200 }).map((bytes) => Buffer.from(bytes)),
   );
   const option = fc.tuple(fc.oneof(fc.nat(12), u32), optionData, fc.option(u32, { freq: 8, nil: undefined }))
     .map(([type, data, claimed]) => optionBytesOf(type, data, claimed ?? data.length));
-  const offset = fc.oneof(fc.nat(sizeBytes), fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), fc.constantFrom(2n ** 53n, 2n ** 64n - 1n, BigInt(sizeBytes)));
+  const u64 = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n });
+  const offset = fc.oneof(fc.nat(sizeBytes), u64, fc.constantFrom(2n ** 53n, 2n ** 64n - 1n, BigInt(sizeBytes)));
   const request = fc.record({
-    type: fc.oneof(fc.nat(9), fc.nat(0xffff)), flags: fc.oneof(fc.nat(63), fc.nat(0xffff)), cookie: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), offset, sizeBytes: u32,
+    type: fc.oneof(fc.nat(9), fc.nat(0xffff)), flags: fc.oneof(fc.constant(0), fc.nat(63), fc.nat(0xffff)), cookie: u64, offset, sizeBytes: u32,
     magic: fc.oneof({ weight: 30, arbitrary: fc.constant(Magic.request) }, { weight: 1, arbitrary: u32 }), data: fc.uint8Array({ maxLength: 3_000 }),
-  }).map((fields) => requestBytesOf(fields.type === Command.write ? { ...fields, sizeBytes: fields.sizeBytes % 4_000 } : { ...fields, data: Buffer.alloc(0) }));
+    honest: fc.boolean(),
+  }).map(({ honest, ...fields }) => {
+    if (fields.type !== Command.write) return requestBytesOf({ ...fields, data: Buffer.alloc(0) });
+    return requestBytesOf({ ...fields, sizeBytes: honest ? fields.data.length : fields.sizeBytes % 4_000 });
+  });
   /** A handshake, options, GO and requests, with one byte changed and the end cut off somewhere. */
   const session = fc.record({
     flags: fc.oneof({ weight: 9, arbitrary: fc.constantFrom(0, 1, 2, 3) }, { weight: 1, arbitrary: u32 }),
     options: fc.array(option, { maxLength: 4 }), structured: fc.boolean(), enter: fc.constantFrom(Option.go, Option.exportName, undefined),
-    requests: fc.array(request, { maxLength: 12 }), flip: fc.option(fc.tuple(fc.nat(4_000), fc.integer({ min: 1, max: 255 })), { freq: 2, nil: undefined }), cut: fc.option(fc.nat(4_000), { freq: 3, nil: undefined }),
-    piece: fc.integer({ min: 1, max: 5_000 }),
+    requests: fc.array(request, { maxLength: 12 }), piece: fc.integer({ min: 1, max: 5_000 }),
+    flip: fc.option(fc.tuple(fc.nat(4_000), fc.integer({ min: 1, max: 255 })), { freq: 2, nil: undefined }),
+    cut: fc.option(fc.nat(4_000), { freq: 3, nil: undefined }),
   });
 
   test("never breaks the server", async () => {
     await start();
+    expect.hasAssertions();
     await fc.assert(fc.asyncProperty(session, async ({ flags, options, structured, enter, requests, flip, cut, piece }) => {
       const first = Buffer.alloc(4);
       first.writeUInt32BE(flags >>> 0);
@@ -325,7 +383,7 @@ describe("any bytes with the protocol's structure", () => {
       }
       client.socket.end();
       await client.closed();
-      await servesWell(socket);
+      await expect(servesWell(socket)).resolves.toBeUndefined();
     }), { numRuns: 150 });
     await until(() => volume.pending === 0);
   });

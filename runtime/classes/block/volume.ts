@@ -18,15 +18,19 @@ export interface VolumeInfo {
  * Calls may overlap; their number and bytes are limited, and a call beyond the limits waits its turn. Offsets and sizes in
  * bytes; sizes up to 32 MiB, 0 is allowed. Each call settles exactly once, also across any number of restarts.
  * All reject with AirlockError InvalidArgument (range, alignment), Unsupported (the device can't), HardwareLost (the device
- * reports an error of medium or command; `fields.status` names it), DriverUnavailable (the driver is held), or Closed.
+ * reports an error of medium or command; `fields.status` names it), DriverUnavailable (the driver is held), QueueFull (thousands
+ * of calls wait), or Closed.
  */
 export interface Volume {
   /** Resolves once a driver has said what the device is; rejects with DriverUnavailable or Closed. */
   info(): Promise<VolumeInfo>;
   /** The bytes are a copy of the caller's own. */
   read(offset: number, sizeBytes: number): Promise<Uint8Array>;
-  /** `data` must stay unchanged until the promise settles, and with a journal until the next flush: it is not copied. */
-  write(offset: number, data: Uint8Array, options?: { readonly fua?: boolean }): Promise<void>;
+  /**
+   * `data` must stay unchanged until the promise settles, and with a journal until the next flush: it is not copied. With `copy` the
+   * journal keeps a copy: it may change once the promise is settled.
+   */
+  write(offset: number, data: Uint8Array, options?: { readonly fua?: boolean; readonly copy?: boolean }): Promise<void>;
   /** Resolves when every write that had resolved before this call is on the medium. */
   flush(): Promise<void>;
   /** Makes the range read as zeroes; `mayDiscard` allows the device to deallocate it. */

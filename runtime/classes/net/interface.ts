@@ -27,12 +27,24 @@ export interface LinkState {
 export interface NetCounters {
   readonly sent: number;
   readonly received: number;
-  /** Frames of the client that were not taken, because the queue was full or the link is gone. */
+  /** Frames that were taken and not sent: there was no link, the driver dropped them, or died with them and `resend` is off. */
   readonly dropped: number;
   /** Frames given to a second driver because the first died with them: they may be on the wire twice. */
   readonly sentAgain: number;
-  /** Frames from the driver that were refused: too short, too long, no buffer of theirs. */
+  /** Frames from the driver that were refused: too short, or longer than the MTU allows. */
   readonly refused: number;
+  /** Drivers there were; a frame that was under way while this changed may be lost without another word. */
+  readonly drivers: number;
+}
+
+/** The device's own counters since its driver started. */
+export interface NetStatistics {
+  readonly received: number;
+  readonly transmitted: number;
+  readonly receiveErrors: number;
+  readonly transmitErrors: number;
+  /** Frames lost because there was no buffer for them. */
+  readonly missed: number;
 }
 
 /** What a holder of the interface is told. Listeners are called in later turns, never inside a call. */
@@ -52,11 +64,13 @@ export interface NetInterface {
   identity(): Promise<NetIdentity>;
   /** What is left out stays. Resolves when the driver has it. @throws AirlockError InvalidArgument, DriverUnavailable, Closed */
   configure(settings: Partial<NetSettings>): Promise<void>;
+  /** @throws AirlockError DriverUnavailable, QueueFull, Closed */
+  statistics(): Promise<NetStatistics>;
   readonly link: LinkState;
   readonly counters: NetCounters;
   /**
    * Queues frames from destination address to end of payload; the bytes are copied. Returns how many were taken, in order:
-   * fewer than given when the queue is full, and then `room` is called once there is room.
+   * fewer than given when the queue is full, and then `room` is called once there is room; none after the end.
    * @throws AirlockError InvalidArgument for a frame shorter than a header or longer than the MTU allows
    */
   send(frames: readonly Uint8Array[]): number;

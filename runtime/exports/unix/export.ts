@@ -1,17 +1,13 @@
 /** The Unix socket export: a serial port's bytes on a socket, one client at a time, with no addon needed. */
-import { chmod, lstat, unlink } from "node:fs/promises";
 import net from "node:net";
 import path from "node:path";
 import { z } from "zod";
-import { AirlockError, errorText } from "../../api/errors.ts";
+import type { AirlockError } from "../../api/errors.ts";
 import type { SerialPort } from "../../classes/serial/port.ts";
 import type { ExportContext, ExportDefinition, RunningExport } from "../export.ts";
 import { SerialLink } from "../serial-link.ts";
+import { clearSocketPath, listenOnUnixSocket } from "../unix-socket.ts";
 
-/** Longest path of a socket on Linux (unix(7): sun_path has 108 bytes, the last is 0). */
-const maxPathBytes = 107;
-/** How long a server that may be listening at the path has to take our connection. */
-const probeMs = 1_000;
 /**
  * How long a second client waits before it is refused: one that comes back at once may be seen before its own earlier
  * connection is seen to end.
@@ -74,11 +70,11 @@ class UnixExport implements RunningExport {
   async start(): Promise<void> {
     const { baudRate, dataBits, stopBits, parity } = this.#context.options;
     try {
-      await clearPath(this.address);
+      await clearSocketPath(this.address);
       this.#link = await SerialLink.open(this.#context, (bytes) => this.#deliver(bytes));
       void this.#link.ended.then((reason) => this.#end(reason));
       await this.#link.configure({ baudRate, dataBits, stopBits, parity });
-      await listen(this.#server, this.address);
+      await listenOnUnixSocket(this.#server, this.address);
     } catch (error) {
       await this.close();
       throw error;
@@ -146,63 +142,4 @@ class UnixExport implements RunningExport {
       client.on("drain", done).on("close", done);
     });
   }
-}
-
-/** Makes the path free: nothing there, or a socket nobody listens on. @throws AirlockError AddressInUse, InvalidArgument */
-async function clearPath(address: string): Promise<void> {
-  const length = Buffer.byteLength(address);
-  if (length > maxPathBytes) {
-    const what = `${address} has ${length} bytes, more than a socket's path may have (${maxPathBytes})`;
-    throw new AirlockError("InvalidArgument", `${what}; choose a shorter "path"`, { path: address });
-  }
-  const there = await lstat(address).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return undefined;
-    throw unusable(address, error);
-  });
-  if (there === undefined) return;
-  if (!there.isSocket()) throw inUse(address, "is a file that is no socket; remove it");
-  if (await someoneListens(address)) throw inUse(address, "is served by another process; stop that");
-  await unlink(address).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== "ENOENT") throw unusable(address, error);
-  });
-}
-
-/** Whether a connection to the socket is taken, or might be: only a clear refusal says that nobody is there. */
-function someoneListens(address: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = net.connect(address);
-    const settle = (taken: boolean): void => {
-      socket.destroy();
-      resolve(taken);
-    };
-    socket.setTimeout(probeMs, () => settle(true));
-    socket.once("connect", () => settle(true));
-    socket.once("error", (error: NodeJS.ErrnoException) => settle(error.code !== "ECONNREFUSED" && error.code !== "ENOENT"));
-  });
-}
-
-async function listen(server: net.Server, address: string): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", (error: NodeJS.ErrnoException) => {
-      reject(error.code === "EADDRINUSE" ? inUse(address, "was taken by another process just now; stop that") : unusable(address, error));
-    });
-    // The file is made within this call: nobody but this user may connect, from the first moment on.
-    const before = process.umask(0o177);
-    try {
-      server.listen(address, resolve);
-    } finally {
-      process.umask(before);
-    }
-  });
-  server.removeAllListeners("error");
-  await chmod(address, 0o600);
-}
-
-function inUse(address: string, what: string): AirlockError {
-  return new AirlockError("AddressInUse", `${address} ${what}, or choose another "path"`, { path: address });
-}
-
-function unusable(address: string, cause: Error): AirlockError {
-  const what = `cannot make the socket ${address}: ${errorText(cause)}; choose another "path"`;
-  return new AirlockError("StateUnusable", what, { path: address }, { cause });
 }

@@ -5,11 +5,11 @@ import type { DeviceDescription } from "../../bus/device.ts";
 import type { Connector } from "./connector.ts";
 import type { QemuDescriptor } from "./descriptors.ts";
 import { slotOf } from "./describe.ts";
-import type { TimeSkip } from "./device-time.ts";
 import { findKind } from "./devices/find-kind.ts";
 import { type StoreFile, optionValue } from "./devices/kind.ts";
 import { machineRamBytes } from "./memory-map.ts";
 import { qmpSocketName } from "./qmp.ts";
+import type { Quirks, RestStep, TimeSkip } from "./quirks.ts";
 
 /** Machine types with the devices and the interrupt wiring that this platform knows. */
 export const machineTypes = ["q35", "pc"] as const;
@@ -18,7 +18,7 @@ export type MachineType = (typeof machineTypes)[number];
 export interface MachinePlan {
   readonly args: readonly string[];
   readonly connectors: readonly Connector[];
-  readonly skips: readonly TimeSkip[];
+  readonly quirks: Quirks;
   /** Whether the first of `descriptors` is the machine's RAM, for devices with DMA. */
   readonly hasRam: boolean;
   /** What QEMU wants to find as its descriptors from `firstDescriptor` on. */
@@ -82,7 +82,10 @@ export async function planMachine(wish: MachineWish): Promise<MachinePlan> {
     "-chardev", `pipe,id=qtest,path=${optionValue(path.join(wish.folder, "qtest"))}`, "-qtest", "chardev:qtest", "-qtest-log", "none",
     "-qmp", `unix:${optionValue(path.join(wish.folder, qmpSocketName))},server=on,wait=off`,
   ];
-  const plan = { connectors: [] as Connector[], skips: [] as TimeSkip[], files: [] as StoreFile[], ids: new Map<string, string>() };
+  const plan = {
+    connectors: [] as Connector[], files: [] as StoreFile[], ids: new Map<string, string>(),
+    quirks: { skips: [] as TimeSkip[], rests: [] as RestStep[], keepsTime: false },
+  };
   for (const [index, device] of wish.devices.entries()) {
     const kind = await findKind(device.compatible);
     const id = `dev${index}`;
@@ -92,7 +95,9 @@ export async function planMachine(wish: MachineWish): Promise<MachinePlan> {
     args.push(...added.args);
     plan.files.push(...(added.files ?? []));
     plan.ids.set(device.name, id);
-    plan.skips.push(...(added.skips ?? []).map((skip) => ({ ...skip, device: device.name })));
+    plan.quirks.keepsTime ||= kind.keepsTime === true;
+    plan.quirks.skips.push(...(added.skips ?? []).map((skip) => ({ ...skip, device: device.name })));
+    plan.quirks.rests.push(...(added.rests ?? []).map((rest) => ({ ...rest, device: device.name })));
     if (added.connector === undefined) continue;
     if (Buffer.byteLength(socketPath) > maxSocketPathBytes) {
       throw new AirlockError("PlatformUnavailable", `the temporary directory's path is too long for a socket: ${socketPath}; set TMPDIR to a shorter one`);

@@ -1,17 +1,10 @@
 /** QEMU's device time: it follows the real one, and runs ahead where a device would let everyone wait for nothing. */
 
-/** A wait that QEMU's device makes in its own time after a write, and that real hardware does not have. */
-export interface TimeSkip {
-  readonly device: string;
-  readonly window: string;
-  readonly offset: number;
-  /** Only after writes that set one of these bits. */
-  readonly mask: number;
-  readonly micros: number;
-}
-
-/** How far device time may be ahead. Whoever repeats the write more often than this lets time catch up waits the device's wait. */
-const maxAheadMicros = 4_000_000;
+/**
+ * How far device time may be ahead where a device tells the time. Whoever repeats the write more often than time can catch up
+ * waits the device's wait.
+ */
+export const clockAheadMicros = 4_000_000;
 
 /** While ahead, device time runs slower by this share: never so slow that a timer of a device is noticeably late. */
 const slowerShare = 1 / 8;
@@ -19,12 +12,14 @@ const slowerShare = 1 / 8;
 /** How much of QEMU's time is due. Times in microseconds of the platform's clock. */
 export class DeviceTime {
   readonly #maxLateMicros: number;
+  readonly #maxAheadMicros: number;
   #followedMicros: number;
   #aheadMicros = 0;
 
-  constructor(nowMicros: number, maxLateMicros: number) {
+  constructor(nowMicros: number, maxLateMicros: number, maxAheadMicros: number) {
     this.#followedMicros = nowMicros;
     this.#maxLateMicros = maxLateMicros;
+    this.#maxAheadMicros = maxAheadMicros;
   }
 
   /** How far behind the real time it is, disregarding what it is ahead. */
@@ -44,7 +39,9 @@ export class DeviceTime {
 
   /** Whether to step by that much at once now. */
   skip(micros: number): boolean {
-    if (this.#aheadMicros + micros > maxAheadMicros) return false;
+    // Where nothing tells the time nobody minds that it is ahead.
+    if (this.#maxAheadMicros === Infinity) return true;
+    if (this.#aheadMicros + micros > this.#maxAheadMicros) return false;
     this.#aheadMicros += micros;
     return true;
   }

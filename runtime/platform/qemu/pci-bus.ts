@@ -7,6 +7,7 @@ import type { RegisterSpace } from "../../bus/register-space.ts";
 import { firstFreeOffset, tablesOffset } from "./memory-map.ts";
 import { QemuPciFunction } from "./pci-function.ts";
 import type { PortAccess } from "./pci-probe.ts";
+import type { RestStep } from "./quirks.ts";
 import { TableMemory } from "./table-memory.ts";
 import { VtdDomain } from "./vtd-domain.ts";
 import { type MemoryPort, VtdUnit } from "./vtd-unit.ts";
@@ -27,12 +28,16 @@ export class QemuPciBus {
    * Translation is on before any function may master the bus.
    * @throws AirlockError PlatformUnavailable when the bus is not what the descriptions say
    */
-  constructor(connection: PortAccess & MemoryPort, ram: RamAccess, devices: readonly DeviceDescription[], listener: MessageListener) {
+  constructor(
+    connection: PortAccess & MemoryPort, ram: RamAccess, devices: readonly DeviceDescription[], rests: readonly RestStep[], listener: MessageListener,
+  ) {
     this.#ram = ram;
     this.#listener = listener;
     this.#pages = new TableMemory(ram, tablesOffset, firstFreeOffset);
     this.#unit = new VtdUnit(connection, this.#pages);
-    for (const device of devices) this.#functions.set(device.name, new QemuPciFunction(device, connection, this.#pages));
+    for (const device of devices) {
+      this.#functions.set(device.name, new QemuPciFunction(device, connection, this.#pages, rests.filter((rest) => rest.device === device.name)));
+    }
     this.#withMessages = [...this.#functions.values()].filter(({ messages }) => messages !== undefined);
   }
 

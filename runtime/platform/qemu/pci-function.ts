@@ -1,7 +1,7 @@
 /** One PCI device of QEMU, run by the platform: base addresses, command register, messages, reset. The driver gets what is left. */
 import { AirlockError } from "../../api/errors.ts";
 import { messagesPerFunction } from "../../bus/describe-pci.ts";
-import type { DeviceDescription } from "../../bus/device.ts";
+import type { DeviceDescription, DeviceWindow } from "../../bus/device.ts";
 import { ConfigFilter, type PciConfigAccess } from "../../bus/pci-config-filter.ts";
 import { PciCommand, PciConfig, type PciIdentity } from "../../bus/pci.ts";
 import type { RegisterSpace } from "../../bus/register-space.ts";
@@ -11,6 +11,7 @@ import { MessagePage, messageToken } from "./message-page.ts";
 import {
   ExpressCapability, MsixCapability, PciCapability, type PortAccess, configAccess, decodeOnly, identityDifferences, probeFunction,
 } from "./pci-probe.ts";
+import type { RestStep } from "./quirks.ts";
 import type { TableMemory } from "./table-memory.ts";
 import type { MemoryPort } from "./vtd-unit.ts";
 
@@ -30,16 +31,18 @@ export class QemuPciFunction {
   readonly #config: PciConfigAccess;
   readonly #capabilities: ReadonlyMap<number, number>;
   readonly #description: DeviceDescription;
+  readonly #rests: readonly RestStep[];
 
   /**
    * Finds the function in its slot and puts it where the description says, without bus mastering, its messages on.
    * @throws AirlockError PlatformUnavailable when it is another than described
    */
-  constructor(description: DeviceDescription, connection: PortAccess & MemoryPort, pages: TableMemory) {
+  constructor(description: DeviceDescription, connection: PortAccess & MemoryPort, pages: TableMemory, rests: readonly RestStep[]) {
     const identity = description.pci?.identity;
     this.device = description.name;
     this.slot = slotOf(description);
     this.#description = description;
+    this.#rests = rests;
     this.#memory = connection;
     this.#config = configAccess(connection, this.slot);
     const found = probeFunction(this.#config);
@@ -63,7 +66,7 @@ export class QemuPciFunction {
     this.#config.read(PciConfig.command, 16);
   }
 
-  /** A function-level reset where the function has it; in any case everything is put back where it was, bus mastering off. */
+  /** A function-level reset where it has it, else what brings it to rest. Everything is put back where it was, bus mastering off. */
   reset(): void {
     const express = this.#capabilities.get(PciCapability.express);
     if (this.identity.functionReset && express !== undefined) {
@@ -71,6 +74,9 @@ export class QemuPciFunction {
       this.#config.write(control, 16, this.#config.read(control, 16) | ExpressCapability.reset);
     }
     this.#place();
+    for (const { window, offset, value } of this.#rests) this.#memory.writeMemory(this.#window(window).base + offset, 32, value);
+    // When this returns the device has seen it all.
+    this.#config.read(PciConfig.command, 16);
     this.messages?.take();
   }
 
@@ -99,10 +105,14 @@ export class QemuPciFunction {
   }
 
   #base(bar: number): number {
-    // A window of a BAR that holds nothing but tables is not described: nothing is behind it but what we put there.
-    const window = this.#description.windows[`bar${bar}`];
-    if (window === undefined) throw this.#unavailable(`has no window for bar${bar}`);
-    return window.base;
+    return this.#window(`bar${bar}`).base;
+  }
+
+  /** Every BAR of the devices here has a window; one that held nothing but tables would have none, and no device file is like that. */
+  #window(name: string): DeviceWindow {
+    const window = this.#description.windows[name];
+    if (window === undefined) throw this.#unavailable(`has no window "${name}"`);
+    return window;
   }
 
   #unavailable(what: string): AirlockError {

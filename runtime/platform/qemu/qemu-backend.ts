@@ -6,13 +6,14 @@ import type { DeviceDescription, DeviceWindow } from "../../bus/device.ts";
 import type { HardwareBackend } from "../../bus/hardware-backend.ts";
 import type { DmaFault, IommuDomain } from "../../bus/iommu.ts";
 import { IrqLine } from "../../bus/irq-line.ts";
-import type { RamHandle } from "../../bus/ram.ts";
+import type { RamAccess, RamHandle } from "../../bus/ram.ts";
 import type { RegisterSpace } from "../../bus/register-space.ts";
 import { openRam } from "../../native/ram.ts";
-import { DeviceTime, type TimeSkip } from "./device-time.ts";
+import { DeviceTime, clockAheadMicros } from "./device-time.ts";
 import { QemuPciBus } from "./pci-bus.ts";
 import { openFifos, type QtestFifos } from "./qtest-channel.ts";
 import { QtestConnection } from "./qtest-connection.ts";
+import type { Quirks, TimeSkip } from "./quirks.ts";
 
 /** Everything needed to reach a started QEMU; plain data, so that the hardware's own thread can make the backend. */
 export interface QemuBackendSetup {
@@ -21,7 +22,7 @@ export interface QemuBackendSetup {
   readonly devices: readonly DeviceDescription[];
   /** The machine's RAM, where it has PCI devices. */
   readonly ram?: RamHandle;
-  readonly skips?: readonly TimeSkip[];
+  readonly quirks?: Quirks;
   /** Device time is stepped when it is at least this far behind; 0 for tests that move a virtual clock by less. */
   readonly minStepMicros?: number;
   /** How far device time may be behind before the rest is let pass; Infinity for tests that skip days. */
@@ -31,8 +32,9 @@ export interface QemuBackendSetup {
 /** A step costs an exchange of 12 us: a thread that polls a register should not spend all its time on steps. */
 const defaultMinStepMicros = 50;
 
-/** While only devices are busy whose interrupts are found in RAM, an exchange is for timers and faults alone. */
+/** While only devices are busy whose interrupts are found in RAM, an exchange is for timers and faults alone; less still when none is. */
 const messageStepMicros = 500;
+const messageQuietStepMicros = 5_000;
 
 /** The longest single step: what a number of nanoseconds holds exactly, and a short list of interrupts. */
 const maxStepMicros = 3_600_000_000;
@@ -58,8 +60,9 @@ const quietIdleMicros = 5_000;
 const busyMicros = 20_000;
 const dmaBusyMicros = 5_000;
 
-/** Faults of the IOMMU are looked for at least this often while a device may use DMA: a look is a register read. */
+/** Faults of the IOMMU are looked for at least this often while a device may use DMA, and is or is not busy: a look is a register read. */
 const faultPollMicros = 1_000;
+const faultQuietPollMicros = 5_000;
 
 interface Counters {
   reads: number;
@@ -77,10 +80,11 @@ interface LiveDevice {
 
 /**
  * @param clock only `nowMicros` is used; timers of interrupt lines run in `advance`
+ * @param open how this thread reaches the RAM
  * @throws AirlockError HardwareLost when QEMU is gone already
  */
-export function createQemuBackend(setup: QemuBackendSetup, clock: Pick<Clock, "nowMicros">): HardwareBackend {
-  return new QemuBackend(setup, clock);
+export function createQemuBackend(setup: QemuBackendSetup, clock: Pick<Clock, "nowMicros">, open: (ram: RamHandle) => RamAccess = openRam): HardwareBackend {
+  return new QemuBackend(setup, clock, open);
 }
 
 class QemuBackend implements HardwareBackend {
@@ -95,33 +99,36 @@ class QemuBackend implements HardwareBackend {
   readonly #skips: readonly TimeSkip[];
   readonly #time: DeviceTime;
   readonly #bus: QemuPciBus | undefined;
+  /** Whether any device has interrupts that are not messages. */
+  readonly #hasWires: boolean;
   #busyUntilMicros = 0;
   /** The same for devices whose interrupts are not messages. */
   #wireBusyUntilMicros = 0;
   #dmaBusyUntilMicros = 0;
   #faultsDueMicros = 0;
 
-  constructor(setup: QemuBackendSetup, clock: Pick<Clock, "nowMicros">) {
+  constructor(setup: QemuBackendSetup, clock: Pick<Clock, "nowMicros">, open: (ram: RamHandle) => RamAccess) {
     this.#clock = clock;
     this.#lineClock = {
       nowMicros: () => clock.nowMicros(),
       setTimer: (delayMicros, callback) => this.#timers.add(clock.nowMicros() + Math.max(0, delayMicros), callback),
     };
     this.#minStepMicros = setup.minStepMicros;
-    this.#skips = setup.skips ?? [];
+    this.#skips = setup.quirks?.skips ?? [];
     for (const description of setup.devices) this.#addDevice(description);
+    this.#hasWires = [...this.#devices.values()].some(({ sendsMessages }) => !sendsMessages);
     this.#connection = new QtestConnection(openFifos(setup.fifos), (gsi, asserted) => this.#irqChange(gsi, asserted));
     try {
       this.#connection.interceptIrqs();
       this.#connection.writePort(timerControl.port, 8, timerControl.value);
       for (const count of timerChannel.count) this.#connection.writePort(timerChannel.port, 8, count);
       this.#connection.flush();
-      this.#bus = this.#makeBus(setup);
+      this.#bus = this.#makeBus(setup, open);
     } catch (error) {
       this.#connection.close();
       throw error;
     }
-    this.#time = new DeviceTime(clock.nowMicros(), setup.maxLateMicros ?? defaultMaxLateMicros);
+    this.#time = new DeviceTime(clock.nowMicros(), setup.maxLateMicros ?? defaultMaxLateMicros, setup.quirks?.keepsTime === true ? clockAheadMicros : Infinity);
   }
 
   space(device: string, window: string): RegisterSpace | undefined {
@@ -192,11 +199,17 @@ class QemuBackend implements HardwareBackend {
     this.#bus?.close();
   }
 
-  #makeBus({ devices, ram }: QemuBackendSetup): QemuPciBus | undefined {
+  #makeBus({ devices, ram, quirks }: QemuBackendSetup, open: (ram: RamHandle) => RamAccess): QemuPciBus | undefined {
     const functions = devices.filter(({ pci }) => pci !== undefined);
     if (functions.length === 0) return undefined;
     if (ram === undefined) throw new AirlockError("PlatformUnavailable", "QEMU's PCI devices need RAM in a file", { platform: "qemu" });
-    return new QemuPciBus(this.#connection, openRam(ram), functions, (device, irq) => this.#message(device, irq));
+    const access = open(ram);
+    try {
+      return new QemuPciBus(this.#connection, access, functions, quirks?.rests ?? [], (device, irq) => this.#message(device, irq));
+    } catch (error) {
+      access.close();
+      throw error;
+    }
   }
 
   /** Steps QEMU's clock in whole nanoseconds. Zero is a step too: see the connection. */
@@ -207,14 +220,15 @@ class QemuBackend implements HardwareBackend {
 
   #stepMicros(nowMicros: number): number {
     if (this.#minStepMicros !== undefined) return this.#minStepMicros;
-    const onlyMessages = nowMicros >= this.#wireBusyUntilMicros && nowMicros < this.#dmaBusyUntilMicros;
-    return onlyMessages ? messageStepMicros : defaultMinStepMicros;
+    const isBusy = nowMicros < this.#dmaBusyUntilMicros;
+    if (!this.#hasWires) return isBusy ? messageStepMicros : messageQuietStepMicros;
+    return isBusy && nowMicros >= this.#wireBusyUntilMicros ? messageStepMicros : defaultMinStepMicros;
   }
 
   #pollBus(bus: QemuPciBus, nowMicros: number): void {
     if (bus.pollMessages()) this.#noteBusy(true, true);
     if (!bus.inUse || nowMicros < this.#faultsDueMicros) return;
-    this.#faultsDueMicros = nowMicros + faultPollMicros;
+    this.#faultsDueMicros = nowMicros + (nowMicros < this.#dmaBusyUntilMicros ? faultPollMicros : faultQuietPollMicros);
     bus.pollFaults();
   }
 

@@ -57,7 +57,7 @@ export class QemuPlatform implements Platform<ChannelHandle> {
   }
 
   connect(grant: BusGrant, report: (report: BusReport) => void): Promise<BusConnection<ChannelHandle>> {
-    return this.#thread.connect(grant, report);
+    return this.#thread.connect(grant, report, this.ram);
   }
 
   /** Plugs a network card's cable in or pulls it. @throws AirlockError as QemuProcess.setLink does */

@@ -44,6 +44,9 @@ const killMs = 2_000;
 /** The end of what QEMU wrote to stderr; its errors are a line or two. */
 const stderrBytes = 4_096;
 
+/** What QEMU says of blocked DMA, which is reported elsewhere and no reason to end. */
+const aboutFaults = /\bvtd_|compression of faults|Interrupt Mask set/;
+
 const run = promisify(execFile);
 
 /** Processes to be ended, and directories to be removed, when Node exits without closing them. */
@@ -175,7 +178,8 @@ export class QemuProcess implements AsyncDisposable {
 
   #noteExit(how: string): void {
     if (this.#closing !== undefined || this.#lost !== undefined) return;
-    const words = this.#stderr.trim().replaceAll(/\s*\n\s*/g, "; ").replaceAll(/[^\x20-\x7e]/g, "?");
+    const lines = this.#stderr.split("\n").map((line) => line.trim()).filter((line) => line !== "" && !aboutFaults.test(line));
+    const words = lines.join("; ").replaceAll(/[^\x20-\x7e]/g, "?");
     this.#lost = words === "" ? `QEMU ${how}` : `QEMU ${how}: ${words}`;
     this.#peers?.[Symbol.dispose]();
     for (const watcher of this.#watchers) watcher(this.#lost);
@@ -205,7 +209,7 @@ function launch(command: readonly string[], plan: MachinePlan, options: QemuOpti
     const child = spawn(command[0]!, command.slice(1), { stdio: ["ignore", "ignore", "pipe", ...fds], cwd: "/" });
     ramFd = plan.hasRam ? fds.shift() : undefined;
     const ram = ramFd === undefined ? undefined : { sizeBytes: machineRamBytes, firstFreeOffset, fd: ramFd };
-    return new QemuProcess(child, folder, plan, { fifos, devices: options.devices, ram, skips: plan.skips });
+    return new QemuProcess(child, folder, plan, { fifos, devices: options.devices, ram, quirks: plan.quirks });
   } finally {
     for (const fd of fds) fs.closeSync(fd);
   }

@@ -35,8 +35,13 @@ export class VtdDomain implements IommuDomain {
     this.#fault = fault;
     this.#map = new DomainMap(setup.ramBytes);
     this.#tables = new VtdTables(memory);
-    if (setup.messagePage !== undefined) this.#tables.map(messageIova, setup.messagePage, dmaPageBytes, "write");
-    unit.attach(setup.slot, this.#tables.root);
+    try {
+      if (setup.messagePage !== undefined) this.#tables.map(messageIova, setup.messagePage, dmaPageBytes, "write");
+      unit.attach(setup.slot, this.#tables.root);
+    } catch (error) {
+      this.#tables.release();
+      throw error;
+    }
   }
 
   get isOpen(): boolean {

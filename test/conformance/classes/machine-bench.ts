@@ -22,8 +22,12 @@ async function until(condition: () => boolean, what: string): Promise<void> {
   }
 }
 
+export interface MachineBench<Client> extends ClassBench<Client> {
+  readonly machine: BroughtUp["machine"];
+}
+
 /** The machine of an example file, with a client of one of its drivers. A suite crashes drivers more often than a policy allows. */
-export async function openMachine<Client>(file: string, sandbox: TierName, driver: string): Promise<ClassBench<Client>> {
+export async function openMachine<Client>(file: string, sandbox: TierName, driver: string): Promise<MachineBench<Client>> {
   const state = mkdtempSync(path.join(tmpdir(), "airlock-class-"));
   let up: BroughtUp;
   try {
@@ -39,6 +43,7 @@ export async function openMachine<Client>(file: string, sandbox: TierName, drive
   await until(running, `driver ${driver} running`);
   return {
     client: up.machine.client(driver) as Client,
+    machine: up.machine,
     advance: sleep,
     crash: async () => {
       await until(running, `driver ${driver} running before its crash`);

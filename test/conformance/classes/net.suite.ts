@@ -19,12 +19,15 @@ export interface NetBenchFactory {
 const waitMs = 10_000;
 /** Frames that should not come would have come by then. */
 const quietMs = 100;
+/** The shadow's default: a recovery that takes longer is shown. */
+const carrierLossMs = 500;
 /** The least a frame has on the wire. */
 const leastBytes = 60;
 
 const elsewhere = [0x02, 0x00, 0x00, 0x00, 0x88, 0xb5];
 const broadcast = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
-const group = [0x01, 0x00, 0x5e, 0x00, 0x00, 0x05];
+/** Cards find groups by a hash of their last bytes, which some compare for stations too: it shares them with no address here. */
+const group = [0x01, 0x00, 0x5e, 0x05, 0x7a, 0xb7];
 
 const bytesOf = (mac: string): number[] => mac.split(":").map((byte) => Number.parseInt(byte, 16));
 
@@ -151,7 +154,7 @@ export function netSuite(factory: NetBenchFactory): void {
       expect(await comesBack(bench, opened, broadcast)).toBe(true);
       expect(await comesBack(bench, opened, elsewhere)).toBe(false);
       expect(await comesBack(bench, opened, group)).toBe(false);
-      await soon(bench, net.configure({ multicast: ["01:00:5e:00:00:05"] }));
+      await soon(bench, net.configure({ multicast: ["01:00:5e:05:7a:b7"] }));
       expect(await comesBack(bench, opened, group)).toBe(true);
       await soon(bench, net.configure({ multicast: [] }));
       expect(await comesBack(bench, opened, group)).toBe(false);
@@ -171,7 +174,7 @@ export function netSuite(factory: NetBenchFactory): void {
     }));
 
     test("filters and address come back after a crash", run(async (bench, opened) => {
-      await soon(bench, opened.net.configure({ mac: "02:10:20:30:40:50", multicast: ["01:00:5e:00:00:05"] }));
+      await soon(bench, opened.net.configure({ mac: "02:10:20:30:40:50", multicast: ["01:00:5e:05:7a:b7"] }));
       await bench.crash();
       expect(await comesBack(bench, opened, [0x02, 0x10, 0x20, 0x30, 0x40, 0x50])).toBe(true);
       expect(await comesBack(bench, opened, group)).toBe(true);
@@ -205,11 +208,15 @@ export function netSuite(factory: NetBenchFactory): void {
       await bench.advance(1);
       links.length = 0;
       came.length = 0;
+      const startMicros = bench.clock.nowMicros();
       const crashed = bench.crash();
       await send(Array.from({ length: 20 }, (_, number) => frame(mac, number)));
       await crashed;
       expect(await eventually(bench, () => came.length >= 20, waitMs, 2)).toBe(true);
-      expect([links, net.link.up, net.counters.drivers >= 2]).toEqual([[], true, true]);
+      const tookMs = (bench.clock.nowMicros() - startMicros) / 1_000;
+      // On a machine that is too busy to recover in time the carrier may be seen to go; it is back by now.
+      expect(tookMs < carrierLossMs ? links : []).toEqual([]);
+      expect([net.link.up, net.counters.drivers >= 2]).toEqual([true, true]);
     }));
 
     test("closing ends it; it can be opened again, with nothing left of before", run(async (bench, { net, mac }) => {

@@ -268,7 +268,8 @@ export class Nic {
     const parts: Uint8Array[] = [];
     for (;;) {
       const iova = this.rxRing.iova + this.#rxNext * descriptorBytes;
-      await this.until(async () => ((await this.bench.readMemory(iova, descriptorBytes))[12]! & rxStatus.dd) !== 0, `receive descriptor ${this.#rxNext} is done`);
+      const isDone = async (): Promise<boolean> => ((await this.bench.readMemory(iova, descriptorBytes))[12]! & rxStatus.dd) !== 0;
+      await this.until(isDone, `receive descriptor ${this.#rxNext} is done`);
       const view = new DataView((await this.bench.readMemory(iova, descriptorBytes)).slice().buffer);
       parts.push(await this.bench.readMemory(Number(view.getBigUint64(0, true)), view.getUint16(8, true)));
       await this.bench.writeMemory(iova + 12, Uint8Array.of(0));

@@ -15,6 +15,8 @@ export interface SimDmaSettings {
   readonly msix?: boolean;
   /** Where a model that keeps its contents in a file finds it. */
   readonly directory?: string;
+  /** Called inside each message, as a driver in the device's own thread would be. */
+  readonly onMessage?: (name: string) => void;
 }
 
 /** A factory of benches around a model. */
@@ -44,7 +46,10 @@ export function openSimDma(definition: ModelDefinition, settings: SimDmaSettings
     network: cable, dma: memory, directory: settings.directory ?? tmpdir(),
     irq: (name) => ({
       set: (asserted) => levels.set(name, asserted),
-      pulse: () => messages.set(name, (messages.get(name) ?? 0) + 1),
+      pulse: () => {
+        messages.set(name, (messages.get(name) ?? 0) + 1);
+        settings.onMessage?.(name);
+      },
     }),
   };
   const model = definition.create(describeDevice(definition, settings), environment);

@@ -18,6 +18,15 @@ const identity: PciIdentity = {
  */
 const receiverWait = { window: "bar0", offset: 0x100, mask: 1 << 1, micros: 1_001_000 } as const;
 
+/**
+ * CTRL.RST does nothing in QEMU 7.2, and the function has no reset of its own. So: interrupts masked and forgotten,
+ * receiver and transmitter off, rings of no length (317453, 13.4: IMC, ICR, RCTL, TCTL, RDLEN, TDLEN, heads and tails).
+ */
+const atRest = [
+  ...[0xd8, 0xc0].map((offset) => ({ window: "bar0", offset, value: 0xffff_ffff })),
+  ...[0x100, 0x400, 0x2808, 0x3808, 0x2810, 0x2818, 0x3810, 0x3818].map((offset) => ({ window: "bar0", offset, value: 0 })),
+];
+
 const defaultMtu = 1_500;
 /** Jumbo frames beyond this do not go through the card (317453, 13.4.22, LPE). */
 const largestMtu = 16_110;
@@ -36,6 +45,7 @@ const e1000: QemuDeviceKind = {
       args: ["-netdev", far.netdev, "-device", `e1000,id=${names.id},addr=${names.pciSlot},mac=${mac.toLowerCase()},netdev=${names.id}-net,romfile=`],
       connector: far.connector,
       skips: [receiverWait],
+      rests: atRest,
     };
   },
 };

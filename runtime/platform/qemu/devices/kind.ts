@@ -4,7 +4,7 @@ import { AirlockError } from "../../../api/errors.ts";
 import type { DeviceDescription, DeviceWindow } from "../../../bus/device.ts";
 import type { PciIdentity } from "../../../bus/pci.ts";
 import type { ConnectorKind } from "../connector.ts";
-import type { TimeSkip } from "../device-time.ts";
+import type { RestStep, TimeSkip } from "../quirks.ts";
 
 /** Names QEMU may be given for a device; made by the platform, so that nothing of a machine file gets into them. */
 export interface QemuNames {
@@ -31,6 +31,8 @@ export interface QemuDevicePlan {
   readonly files?: readonly StoreFile[];
   /** Waits in the device's own time that nobody should have to wait for. */
   readonly skips?: readonly Omit<TimeSkip, "device">[];
+  /** Brings a device without a function reset to rest, as the platform does in place of a reset. */
+  readonly rests?: readonly Omit<RestStep, "device">[];
 }
 
 /** A file that keeps a device's contents. */
@@ -44,6 +46,8 @@ export interface StoreFile {
 /** The default export of each device file. */
 export interface QemuDeviceKind {
   readonly compatible: readonly string[];
+  /** The device is a clock: its machine's time must not run far ahead. */
+  readonly keepsTime?: boolean;
   /**
    * For a PCI function: who QEMU's device says it is. The start compares it with what is on the bus.
    * @throws AirlockError InvalidArgument for options that QEMU's device cannot have

@@ -8,6 +8,7 @@ const irq = 8;
 
 const mc146818: QemuDeviceKind = {
   compatible: ["mc146818"],
+  keepsTime: true,
   build(description) {
     const window = onlyPortWindow(description, sizeBytes);
     const wired = onlyIsaIrq(description) ?? irq;

@@ -81,6 +81,7 @@ function plugCard(peer: NetworkPeer): { carrier: boolean | undefined; frames: Ui
       card.frames.push(frame.slice());
       return true;
     },
+    hasRoom: () => card.frames.length < card.room,
     setCarrier: (up) => { card.carrier = up; },
   });
   return card;
@@ -165,6 +166,17 @@ describe("tap", () => {
     expect(peer.pollMicros).toBe(busy);
   });
 
+  test("leaves in the interface what the card has no room for", () => {
+    const { tap, peer, card } = openFake();
+    card.room = 2;
+    for (let at = 0; at < 5; at++) tap.waiting.push(Uint8Array.of(at));
+    peer.poll();
+    expect([card.frames.length, tap.waiting.length]).toEqual([2, 3]);
+    card.room = Infinity;
+    peer.poll();
+    expect(card.frames.map((frame) => frame[0])).toEqual([0, 1, 2, 3, 4]);
+  });
+
   test("an interface that is down, busy or closed loses frames and nothing else", () => {
     const { tap, peer, card } = openFake();
     tap.isDown = true;
@@ -183,7 +195,8 @@ describe("tap", () => {
     expect(peer.counters).toEqual({ received: 0, sent: 0, refused: 3 });
   });
 
-  test.each<PeerOptions>([{}, { interface: "" }, { interface: "a/b" }, { interface: "sixteen-letters!" }, { interface: "tap0", mtu: 10 }])("options %o are refused", async (options) => {
+  const wrong: readonly PeerOptions[] = [{}, { interface: "" }, { interface: "a/b" }, { interface: "sixteen-letters!" }, { interface: "tap0", mtu: 10 }];
+  test.each(wrong)("options %o are refused", async (options) => {
     await expect(openNetworkPeer("tap", options)).rejects.toMatchObject({ code: "InvalidArgument" });
   });
 });

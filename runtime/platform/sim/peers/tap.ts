@@ -16,7 +16,7 @@ const largestMtu = 16_110;
 const framesPerPoll = 256;
 /** While frames come, soon again; when none came for a while, less and less often. */
 const busyPollMicros = 50;
-const idlePollMicros = 400;
+const idlePollMicros = 1_000;
 
 /** What the peer needs of the addon. */
 export type TapCalls = Pick<NativeAddon, "read" | "write">;
@@ -59,13 +59,14 @@ export class TapPeer implements NetworkPeer {
     else this.counters.refused++;
   }
 
+  /** What the card has no room for stays in the interface's queue, where the kernel drops what is too much. */
   poll(): void {
     let frames = 0;
-    while (!this.#closed && frames < framesPerPoll) {
+    while (!this.#closed && frames < framesPerPoll && this.#wire?.hasRoom() === true) {
       const size = this.#read();
       if (size <= 0) break;
       frames++;
-      this.#wire?.send(this.#room.subarray(0, size));
+      this.#wire.send(this.#room.subarray(0, size));
     }
     this.counters.received += frames;
     this.#pollMicros = frames > 0 ? busyPollMicros : Math.min(idlePollMicros, this.#pollMicros * 2);
@@ -100,7 +101,8 @@ export class TapPeer implements NetworkPeer {
 function openTapPeer(options: Readonly<Record<string, string | number | boolean>>): TapPeer {
   const name = options["interface"];
   if (typeof name !== "string" || name === "" || name.length > longestName || /[/\s%]/.test(name)) {
-    throw new AirlockError("InvalidArgument", `peer tap: option interface is to name a TAP interface, at most ${longestName} characters without "/", "%" and spaces`);
+    const rule = `at most ${longestName} characters without "/", "%" and spaces`;
+    throw new AirlockError("InvalidArgument", `peer tap: option interface is to name a TAP interface, ${rule}`);
   }
   const mtu = options["mtu"] ?? defaultMtu;
   if (typeof mtu !== "number" || !Number.isInteger(mtu) || mtu < 68 || mtu > largestMtu) {
@@ -110,9 +112,8 @@ function openTapPeer(options: Readonly<Record<string, string | number | boolean>
   try {
     return new TapPeer(addon, addon.openTap({ name, mtu, up: true }).fd);
   } catch (cause) {
-    throw new AirlockError(
-      "PlatformUnavailable", `peer tap: interface "${name}" does not open (${errorText(cause)}); it needs CAP_NET_ADMIN and /dev/net/tun`, { interface: name }, { cause },
-    );
+    const message = `peer tap: interface "${name}" does not open (${errorText(cause)}); it needs CAP_NET_ADMIN and /dev/net/tun`;
+    throw new AirlockError("PlatformUnavailable", message, { interface: name }, { cause });
   }
 }
 

@@ -62,7 +62,8 @@ export interface Queue<R extends string = string, C extends string = string> ext
   readonly name: string;
 }
 
-type QueuesOf<D extends ClassDefinition> = D["queues"] extends Readonly<Record<string, QueueDefinition>> ? D["queues"] : Record<never, never>;
+/** The queues of a definition; without any, a type without properties. */
+type QueuesOf<D extends ClassDefinition> = D["queues"] extends Readonly<Record<string, QueueDefinition>> ? D["queues"] : object;
 
 /** A class contract with its layouts compiled: what clients, shadows, drivers and validators share. */
 export interface ClassContract<D extends ClassDefinition = ClassDefinition> {

@@ -33,7 +33,9 @@ export interface Rig {
 export type Answer = (frame: Uint8Array, wire: NetworkWire) => void;
 
 /** All of the RAM is mapped from 0 on; beyond it nothing is. */
-export function rig(options: DeviceDescription["options"] = {}, answer: Answer = () => undefined, keep: (frame: Uint8Array) => void = () => undefined): Rig {
+export function rig(
+  options: DeviceDescription["options"] = {}, answer: Answer = () => undefined, keep: (frame: Uint8Array) => void = () => undefined,
+): Rig {
   const clock = new VirtualClock();
   const ram = new Uint8Array(ramBytes);
   const moved = { bytes: 0, accesses: 0 };

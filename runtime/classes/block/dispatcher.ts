@@ -84,7 +84,7 @@ export class Dispatcher implements TransferUser {
     const { size } = this.#order;
     if (size >= maxCalls || this.#callBytes + bytes > maxCallBytes) {
       const { driver } = this.#environment;
-      call.error = new AirlockError("QueueFull", `${driver}: ${size} calls are waiting, with ${this.#callBytes} bytes; slow down until some are answered`);
+      call.error = new AirlockError("QueueFull", `${driver}: ${size} calls of ${this.#callBytes} bytes are waiting; slow down until some are answered`);
       call.settle();
       return;
     }

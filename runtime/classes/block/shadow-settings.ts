@@ -41,6 +41,8 @@ export function readSettings({ driver, settings = {} }: Pick<ShadowEnvironment, 
     const reason = setting === undefined ? `class block has only ${Object.keys(known).join(", ")}` : setting.check(value);
     if (reason !== undefined) throw new AirlockError("InvalidArgument", `${driver}: shadow setting "${name}": ${reason}`, { driver, setting: name });
   }
-  const values = Object.entries(known).map(([name, { fallback }]) => [name, settings[name] ?? fallback]);
-  return Object.fromEntries(values) as unknown as BlockShadowSettings;
+  const { journal, journalBytes, checksums } = settings as Partial<BlockShadowSettings>;
+  return {
+    journal: journal ?? known.journal.fallback, journalBytes: journalBytes ?? known.journalBytes.fallback, checksums: checksums ?? known.checksums.fallback,
+  };
 }

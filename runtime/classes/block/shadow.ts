@@ -71,7 +71,8 @@ class BlockShadowCore implements BlockShadow {
     if (buffers === undefined) {
       throw new AirlockError(
         "Unsupported",
-        `${driver}: a block driver needs DMA memory for its class's buffers; give its manifest a region with "use": "buffers", and grant it`, { driver },
+        `${driver}: a block driver needs DMA memory for its class's buffers; give its manifest a region with "use": "buffers", and grant it`,
+        { driver },
       );
     }
     this.#environment = environment;
@@ -235,13 +236,14 @@ class BlockShadowCore implements BlockShadow {
     if (blockBytes > this.#dispatcher.largestTransferBytes) {
       return new AirlockError(
         "Unsupported",
-        `${driver}: its class's buffers are too small for blocks of ${blockBytes} bytes; give the region at least ${8 * blockBytes} bytes`, { driver },
+        `${driver}: its class's buffers are too small for blocks of ${blockBytes} bytes; give the region at least ${8 * blockBytes} bytes`,
+        { driver },
       );
     }
     if (this.#settings.checksums && blocks > maxCheckedBlocks) {
       return new AirlockError(
         "InvalidArgument",
-        `${driver}: checksums are kept for at most ${maxCheckedBlocks} blocks and the device has ${blocks}; leave "checksums" out of its shadow section`,
+        `${driver}: checksums are kept for up to ${maxCheckedBlocks} blocks and the device has ${blocks}; leave "checksums" out of its shadow section`,
         { driver, setting: "checksums" },
       );
     }

@@ -23,8 +23,9 @@ export const TransmitStatus = { ok: 0, dropped: 1, linkDown: 2 } as const;
 
 /**
  * `transmit`: one frame each, `sizeBytes` at `iova*`, in order. Completed when the device has taken its bytes for good.
- * `receive`: empty buffers; completed with the size of the frame received into it, in the order of arrival. A driver that
- * goes down completes nothing: the shadow takes its buffers back when the device is reset.
+ * `receive`: empty buffers; completed with the size of the frame received into it, in the order of arrival. Buffers are used
+ * more or less in the order they came: one that many later ones overtake counts as lost. A driver that goes down completes
+ * nothing: the shadow takes its buffers back when the device is reset.
  * The check sequence is the device's: it is neither in a frame sent nor in one received.
  */
 export const net = defineClass({

@@ -121,6 +121,15 @@ describe("a driver that breaks the contract", () => {
     expect(port.wire).toHaveLength(2);
   });
 
+  test("loses a buffer: it is reported when four times the depth of others came back, once", async () => {
+    const { shadow, port, environment } = await opened();
+    const [lost] = port.empties.splice(3, 1);
+    for (let number = 0; number < 4 * identity.receiveDepth; number++) shadow.receive(port.arrive([frame(number)]));
+    expect([lost !== undefined, environment.failures]).toEqual([true, []]);
+    for (let number = 0; number < 8 * identity.receiveDepth; number++) shadow.receive(port.arrive([frame(number)]));
+    expect(environment.failures).toMatchObject([{ kind: "deadline", operation: "receive" }]);
+  });
+
   test("a buffer may wait for ever", async () => {
     const { environment } = await opened();
     environment.clock.advance(3_600e6);

@@ -5,12 +5,24 @@ import type { GuestRegion, SandboxCalls } from "../../sandbox/sandbox.ts";
 import { type NativeAddon, loadAddon } from "../../native/addon.ts";
 import { createQuickJsTier } from "../../sandbox/quickjs/tier.ts";
 import { wasm } from "../../sandbox/quickjs/web-assembly.ts";
-import type { GrantFigures } from "./grants.ts";
 
 /** Reads per measurement, and grants made and revoked. */
 export interface GrantWork {
   readonly reads: number;
   readonly grants: number;
+}
+
+export interface GrantFigures {
+  /** One page laid into a WebAssembly memory, and taken away again. */
+  readonly mapMicros: number;
+  readonly unmapMicros: number;
+  /** A loop in V8 that reads nothing, and one that reads a mapped page. */
+  readonly v8LoopNs: number;
+  readonly v8PageNs: number;
+  /** The same in QuickJS, and one that reads by a bridge call whose host does nothing. */
+  readonly quickjsLoopNs: number;
+  readonly quickjsPageNs: number;
+  readonly quickjsCallNs: number;
 }
 
 const pageBytes = 4096;

@@ -5,21 +5,8 @@ import Table from "cli-table3";
 import { threadEntry } from "../../bus/thread-entry.ts";
 import { loadAddon } from "../../native/addon.ts";
 import type { BenchCall, BenchDefinition } from "./bench.ts";
-import type { GrantWork } from "./grants-thread.ts";
+import type { GrantFigures, GrantWork } from "./grants-thread.ts";
 import { median } from "./median.ts";
-
-export interface GrantFigures {
-  /** One page laid into a WebAssembly memory, and taken away again. */
-  readonly mapMicros: number;
-  readonly unmapMicros: number;
-  /** A loop in V8 that reads nothing, and one that reads a mapped page. */
-  readonly v8LoopNs: number;
-  readonly v8PageNs: number;
-  /** The same in QuickJS, and one that reads by a bridge call whose host does nothing. */
-  readonly quickjsLoopNs: number;
-  readonly quickjsPageNs: number;
-  readonly quickjsCallNs: number;
-}
 
 const work: GrantWork = { reads: 500_000, grants: 2_000 };
 /** Rounds in threads of their own; the median is reported. */

@@ -24,5 +24,5 @@ export default command;
 async function run({ args, options, output }: CommandCall): Promise<void> {
   const bench = benches.get(args[0]!)!;
   const result = await bench.run({ options, progress: (text) => output.remark(text) });
-  output.result(result as object, () => bench.text(result));
+  output.result(result, () => bench.text(result));
 }

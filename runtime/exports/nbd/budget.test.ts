@@ -19,9 +19,9 @@ test("a connection has at most 64 MiB and 256 requests, and is woken when some i
   expect([it.budget.take(28), it.budget.requests]).toEqual([false, 256]);
 });
 
-test("all together have 256 MiB; one request of each is never refused", () => {
+test("all together have 128 MiB; one request of each is never refused", () => {
   const shared = new SharedBudget();
-  const full = Array.from({ length: 4 }, () => connection(shared));
+  const full = Array.from({ length: 2 }, () => connection(shared));
   for (const { budget } of full) expect([budget.take(32 * mebibyte), budget.take(32 * mebibyte)]).toEqual([true, true]);
   const late = connection(shared);
   expect([late.budget.take(32 * mebibyte), late.budget.take(1)]).toEqual([true, false]);
@@ -31,7 +31,7 @@ test("all together have 256 MiB; one request of each is never refused", () => {
 
 test("a connection that is closed is not woken", () => {
   const shared = new SharedBudget();
-  const full = Array.from({ length: 4 }, () => connection(shared));
+  const full = Array.from({ length: 2 }, () => connection(shared));
   for (const { budget } of full) expect([budget.take(32 * mebibyte), budget.take(32 * mebibyte)]).toEqual([true, true]);
   const late = connection(shared);
   expect([late.budget.take(28), late.budget.take(28)]).toEqual([true, false]);

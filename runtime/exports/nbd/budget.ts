@@ -4,9 +4,12 @@
 const maxRequests = 256;
 /** Most bytes of one connection: two of the longest requests, so that one is read while the other is performed. */
 const maxBytes = 64 * 2 ** 20;
-/** Most requests and bytes of all connections; each may have one request beyond that, so that none can starve another. */
+/**
+ * Most requests and bytes of all connections, half of what the block class takes from all its clients; each connection may
+ * have one request beyond that, so that none can starve another.
+ */
 const maxAllRequests = 2_048;
-const maxAllBytes = 256 * 2 ** 20;
+const maxAllBytes = 128 * 2 ** 20;
 
 /** The part all connections share. */
 export class SharedBudget {

@@ -14,7 +14,7 @@ import { Transmission } from "./transmission.ts";
 const handshakeSweeps = 15;
 /** A write's data, or a batch of replies, may take this many sweeps, and one more for each so many bytes: a slow link, not a stopped one. */
 const transferSweeps = 30;
-const bytesPerSweep = 64 * 1024;
+const bytesPerSweep = 256 * 1024;
 
 export interface ConnectionServer extends ServiceDisk {
   readonly name: string;

@@ -111,7 +111,7 @@ describe("commands", () => {
     expect((await client.request({ type: Command.writeZeroes, sizeBytes: 512 })).errno).toBe(Errno.notsup);
     const lost = (status: string): AirlockError => new AirlockError("HardwareLost", `disk: ${status}`, { status });
     for (const [error, errno] of [
-      [lost("noSpace"), Errno.nospc], [lost("readOnly"), Errno.perm], [lost("mediaError"), Errno.io], [lost("constructor"), Errno.io],
+      [lost("noSpace"), Errno.nospc], [new AirlockError("Unsupported", "read-only", { status: "readOnly" }), Errno.perm], [lost("mediaError"), Errno.io], [lost("constructor"), Errno.io],
       [new AirlockError("DriverUnavailable", "held"), Errno.io], [new AirlockError("Unsupported", "no"), Errno.notsup],
       [new AirlockError("InvalidArgument", "no"), Errno.inval], [new Error("bug") as AirlockError, Errno.io],
     ] as const) {
@@ -123,6 +123,28 @@ describe("commands", () => {
     }
     it.volume.fault = () => undefined;
     await servesWell(it.socket);
+  });
+
+  test("a volume that is full is tried again until it takes the request, or the export closes", async () => {
+    const clock = new VirtualClock();
+    await using it = await start({}, {}, openIt, clock);
+    await using client = await NbdClient.open(it.socket);
+    let tries = 0;
+    it.volume.fault = () => (++tries < 4 ? new AirlockError("QueueFull", "full") : undefined);
+    const written = client.request({ type: Command.write, offset: 100, sizeBytes: 512, data: data(512) });
+    for (let step = 0; step < 4; step++) {
+      await turn();
+      clock.advance(5_000);
+    }
+    expect([(await written).errno, it.volume.bytes[100]]).toEqual([0, 7]);
+    it.volume.fault = () => new AirlockError("QueueFull", "full");
+    client.socket.write(requestBytesOf({ type: Command.flush }));
+    await turn();
+    const closed = it.running.close();
+    await turn();
+    clock.advance(2_000_000);
+    await Promise.all([closed, client.closed()]);
+    expect(clock.pending).toBe(0);
   });
 
   test("two connections change parts of the same block at once", async () => {

@@ -20,6 +20,8 @@ import { type OpenVolume, VolumeLink } from "./volume-link.ts";
 const factsMicros = 10_000_000;
 /** How often connections are looked at for deadlines. */
 const sweepMicros = 1_000_000;
+/** How long until requests are tried again that the volume had no room for. */
+const retryMicros = 5_000;
 /** How long requests in flight may take to end when the export is closed. */
 const finishMicros = 1_000_000;
 
@@ -55,6 +57,8 @@ class NbdExport implements RunningExport, ConnectionServer {
   #link: VolumeLink | undefined;
   #access: { readonly open: OpenVolume; readonly access: BlockAccess } | undefined;
   #cancelSweep: (() => void) | undefined;
+  #retries: (() => void)[] = [];
+  #cancelRetry: (() => void) | undefined;
   #idle: () => void = () => undefined;
   #closing: Promise<void> | undefined;
 
@@ -104,6 +108,11 @@ class NbdExport implements RunningExport, ConnectionServer {
     if (this.#access?.access === access) this.#link?.failed(this.#access.open, error);
   }
 
+  retry(again: () => void): void {
+    this.#retries.push(again);
+    this.#cancelRetry ??= this.#context.clock.setTimer(retryMicros, () => this.#retry());
+  }
+
   async facts(): Promise<Facts | undefined> {
     const open = await this.#link?.ready(factsMicros);
     if (open === undefined) return undefined;
@@ -148,6 +157,14 @@ class NbdExport implements RunningExport, ConnectionServer {
     this.#cancelSweep = more ? this.#context.clock.setTimer(sweepMicros, this.#sweep) : undefined;
   };
 
+  #retry(): void {
+    this.#cancelRetry?.();
+    this.#cancelRetry = undefined;
+    const retries = this.#retries;
+    this.#retries = [];
+    for (const again of retries) again();
+  }
+
   /** The disk is another one now: clients have to look at it anew. */
   #replaced(): void {
     if (this.#connections.size > 0) this.#context.log.warn("the disk has another size or kind now: its clients are disconnected");
@@ -170,6 +187,8 @@ class NbdExport implements RunningExport, ConnectionServer {
     }
     for (const connection of this.#connections) connection.destroy();
     await this.#link?.close();
+    // There is no volume any more: they end with an error, which nobody hears.
+    this.#retry();
     await closed;
     this.#end(undefined);
   }

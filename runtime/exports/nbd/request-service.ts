@@ -1,5 +1,5 @@
 /** Performs one connection's requests on the volume and replies to each, in whatever order they end. */
-import { errorText } from "../../api/errors.ts";
+import { errorText, isAirlockError } from "../../api/errors.ts";
 import type { BlockAccess } from "./block-access.ts";
 import { errnoOf } from "./errno.ts";
 import { baseAllocation, Chunk, Command, CommandFlag, Errno } from "./protocol.ts";
@@ -25,6 +25,8 @@ export interface ServiceDisk {
   access(): BlockAccess | undefined;
   /** A call to that volume was rejected. */
   failed(access: BlockAccess, error: unknown): void;
+  /** Calls `again` soon, or when the export closes. */
+  retry(again: () => void): void;
 }
 
 export class RequestService {
@@ -94,7 +96,9 @@ export class RequestService {
     this.#replies.simple(Errno.ok, request, request.chargedBytes);
   }
 
+  /** A volume that is full with calls of all its clients takes this one later: to NBD clients that is no error. */
   #failed(request: Request, access: BlockAccess, error: unknown): void {
+    if (isAirlockError(error, "QueueFull")) return this.#disk.retry(() => this.serve(request));
     this.#disk.failed(access, error);
     this.#fail(request, errnoOf(error), errorText(error));
   }

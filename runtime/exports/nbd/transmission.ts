@@ -3,8 +3,11 @@ import { Budget, type SharedBudget } from "./budget.ts";
 import { Command, CommandFlag, Errno, Magic, maxPayloadBytes, requestBytes } from "./protocol.ts";
 import type { Cookie } from "./reply-writer.ts";
 
-/** A chunk is kept by data that is part of it, in a journal until the next flush; data much shorter than its chunk is copied out. */
-const keepRatio = 2;
+/**
+ * A chunk stays in memory with data that is part of it: data that is much shorter is copied out. A full chunk of 64 KiB with
+ * writes of 4 KiB is not; what a journal keeps for long it copies itself.
+ */
+const keepRatio = 16;
 
 export interface Request extends Cookie {
   readonly type: number;

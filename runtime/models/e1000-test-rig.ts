@@ -88,7 +88,7 @@ export function openRings(card: Rig, settings: { receive?: number; count?: numbe
   card.set(Reg.TDLEN, count * 16);
   card.set(Reg.RDBAL, rxRing);
   card.set(Reg.RDLEN, count * 16);
-  for (let at = 0; at < count; at++) card.view.setUint32(rxRing + at * 16, rxData + at * 2_048, true);
+  for (let at = 0; at < count; at++) card.view.setBigUint64(rxRing + at * 16, BigInt(rxData + at * 2_048), true);
   card.set(Reg.TCTL, Tctl.enable | Tctl.padShort);
   card.set(Reg.RCTL, Rctl.enable | receive);
   card.set(Reg.RDT, given);
@@ -120,7 +120,7 @@ export function takeAll(card: Rig, count: number): Uint8Array[] {
 
 export function queue(card: Rig, index: number, bytes: Uint8Array, command = wholeFrame): void {
   card.ram.set(bytes, txData + index * 4_096);
-  card.view.setUint32(txRing + index * 16, txData + index * 4_096, true);
+  card.view.setBigUint64(txRing + index * 16, BigInt(txData + index * 4_096), true);
   card.view.setUint32(txRing + index * 16 + 8, bytes.length | (command << 24), true);
   card.view.setUint32(txRing + index * 16 + 12, 0, true);
 }

@@ -1,4 +1,5 @@
 /** What a block driver may do wrong, and what its device may report: contained, reported, and nobody else is harmed. */
+import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type BlockBenchOptions, blockBytes, failing, openBlock, ops, pattern } from "../../../test/fixtures/block-bench.ts";
 import { type IoRequest, TestBlockDriver, completions } from "../../../test/fixtures/block-driver.ts";
@@ -284,5 +285,42 @@ describe("checksums", () => {
     shadow.receive(driver.identify({ blocks: 16_777_217 }));
     await rejected;
     expect(await attached).toBe(true);
+  });
+});
+
+describe("any completions whatever", () => {
+  test("throw nothing, settle no call twice, and leave the next driver a shadow that works", async () => {
+    const word = fc.oneof(fc.nat(9), fc.integer({ min: 0, max: 0xffff_ffff }));
+    // The tag of an open request, moved a little; or anything.
+    const entry = fc.record({ pick: fc.nat(7), tag: fc.oneof({ weight: 3, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: word }), status: word, detail: word });
+    const batch = fc.record({ entries: fc.array(entry, { maxLength: 6 }), cut: fc.integer({ min: 0, max: 3 }), id: fc.constantFrom(0, 0, 0, 0, 1) });
+    await fc.assert(fc.asyncProperty(fc.array(batch, { maxLength: 25 }), async (batches) => {
+      const { volume, attach, shadow, serveAll } = openBlock({ blocks: 64 });
+      let driver = await attach();
+      let made = 0;
+      let settled = 0;
+      const count = (): void => void settled++;
+      for (const { entries, cut, id } of batches) {
+        for (const call of [volume.read(0, blockBytes), volume.write(8 * blockBytes, pattern(4)), volume.flush()]) {
+          made++;
+          call.then(count, count);
+        }
+        await settle();
+        const tags = driver.open.map(({ tag }) => tag);
+        const words = entries.map(({ pick, tag, status, detail }) => [tag ?? tags[pick % Math.max(1, tags.length)] ?? 0, status, detail]);
+        const record = completions(...words);
+        // What it has completed is not with it any more; when the shadow disagrees, the driver is gone.
+        driver.forget(words.map(([tag]) => tag!));
+        const reason = shadow.receive({ ...record, id, payload: record.payload.subarray(0, record.payload.length - cut) });
+        await settle();
+        if (reason === undefined) continue;
+        shadow.detach();
+        driver = await attach();
+      }
+      shadow.detach();
+      await serveAll(await attach());
+      expect(settled).toBe(made);
+      expect(shadow.pending).toBe(0);
+    }), { numRuns: 100 });
   });
 });

@@ -18,6 +18,12 @@ const quietMs = 20;
 /** A frame that does not come back within this time, with no restart to explain it, was lost silently: the one thing that must not happen. */
 const patienceMs = 10_000;
 
+/**
+ * A frame that later ones overtook may still be with a driver that lost it, and is sent again when that is noticed: within
+ * the class's limit for a transmission, and a recovery.
+ */
+const overtakenMs = 5_000;
+
 /** Longest wait of one step: how soon a silence is seen. */
 const stepMs = 2;
 
@@ -33,10 +39,12 @@ export async function createWorkload(open: OpenInterface, environment: WorkloadE
   return workload;
 }
 
-/** A frame under way, and how many drivers there had been when it was sent. */
 interface Flight {
   readonly sizeBytes: number;
+  /** How many drivers there had been when it was sent. */
   readonly drivers: number;
+  /** When a later frame came back before it. */
+  overtakenMicros?: number;
 }
 
 class ReflectionWorkload implements Workload {
@@ -44,8 +52,9 @@ class ReflectionWorkload implements Workload {
   readonly #tally = new Tally();
   readonly #frames: ProbeFrames;
   readonly #net: NetInterface;
-  /** By number, in the order sent. */
+  /** What is awaited, by number, in the order sent; and what later frames overtook, in the order in which that was seen. */
   readonly #flights = new Map<number, Flight>();
+  readonly #overtaken = new Map<number, Flight>();
   #address: Uint8Array = new Uint8Array(0);
   #mtu = mostPayloadBytes;
   #next = 0;
@@ -96,9 +105,11 @@ class ReflectionWorkload implements Workload {
     await this.#pause();
     const silentMs = this.#sinceChangeMs();
     if (this.#flights.size >= windowFrames + this.#extra && this.#uncertain() && silentMs > quietMs * (this.#extra + 1)) this.#extra++;
+    this.#giveUpOvertaken();
     if (silentMs > patienceMs) {
       if (this.#flights.size === 0 && this.#ended === undefined) this.#tally.wrong("the interface has no link");
-      this.#giveUp(this.#next, "came back within the workload's patience");
+      for (const [number, flight] of this.#flights) this.#lose(number, flight);
+      this.#flights.clear();
       this.#changed();
     }
   }
@@ -149,7 +160,7 @@ class ReflectionWorkload implements Workload {
       this.#tally.wrong(`a frame of ${frame.length} bytes came back damaged`);
       return;
     }
-    const flight = this.#flights.get(seen.number);
+    const flight = this.#flights.get(seen.number) ?? this.#overtaken.get(seen.number);
     // Sent again by a second driver, and this is the second copy.
     if (flight === undefined) return;
     this.#changed();
@@ -158,21 +169,42 @@ class ReflectionWorkload implements Workload {
       this.#tally.totals.bytesCorrupted += frame.length;
       this.#tally.wrong(`frame ${seen.number} came back with ${seen.sizeBytes} bytes instead of ${flight.sizeBytes}`);
     }
-    // The wire keeps the order, so what was sent before and is not back will not come.
-    this.#giveUp(seen.number, `came back, but frame ${seen.number} did`);
-    this.#flights.delete(seen.number);
+    if (this.#flights.delete(seen.number)) this.#overtake(seen.number, flight.drivers);
+    else this.#overtaken.delete(seen.number);
     this.#tally.totals.operations++;
   }
 
-  /** Frames before that number are lost; it is an error unless a driver's death explains it. */
-  #giveUp(before: number, what: string): void {
-    const { drivers } = this.#net.counters;
-    for (const [number, flight] of this.#flights) {
-      if (number >= before) return;
-      this.#flights.delete(number);
-      this.#tally.totals.bytesLost += flight.sizeBytes;
-      if (flight.drivers === drivers) this.#tally.wrong(`frame ${number} never ${what}, and no driver died meanwhile`);
+  /**
+   * A frame sent under that driver is back. What was sent before it and is not back was lost with an earlier driver, because what
+   * that one had would have been sent again first; or this driver has it still.
+   */
+  #overtake(number: number, drivers: number): void {
+    for (const [earlier, flight] of this.#flights) {
+      if (earlier > number) break;
+      this.#flights.delete(earlier);
+      flight.overtakenMicros = this.#changedMicros;
+      this.#overtaken.set(earlier, flight);
     }
+    for (const [earlier, flight] of this.#overtaken) {
+      if (flight.drivers >= drivers) continue;
+      this.#overtaken.delete(earlier);
+      this.#lose(earlier, flight);
+    }
+  }
+
+  #giveUpOvertaken(): void {
+    const limitMicros = this.#environment.clock.nowMicros() - overtakenMs * 1_000;
+    for (const [number, flight] of this.#overtaken) {
+      if (flight.overtakenMicros! > limitMicros) return;
+      this.#overtaken.delete(number);
+      this.#lose(number, flight);
+    }
+  }
+
+  /** A frame will not come back; it is an error unless a driver's death explains it. */
+  #lose(number: number, { sizeBytes, drivers }: Flight): void {
+    this.#tally.totals.bytesLost += sizeBytes;
+    if (drivers === this.#net.counters.drivers) this.#tally.wrong(`frame ${number} never came back, and no driver died meanwhile`);
   }
 
   /** Whether what is under way may have died with a driver. */

@@ -83,7 +83,8 @@ function suite(factory: DmaBenchFactory): void {
     test("frames go out, past the end of the ring", () => withDmaBench(factory, async (bench) => {
       const { send, configure } = await start(bench);
       await configure();
-      for (const count of [1, 100, 255, 33, 255]) {
+      // No more at once: QEMU stands still while its socket is full, and who would empty it is in the thread that waits for QEMU.
+      for (const count of [1, 100, 33, 100, 7, 100]) {
         const frames = upTo(count).map((n) => frameTo(other, 60 + ((n * 37) % 1_455), n));
         expect(await send(...frames)).toEqual(upTo(count).map((tag) => [tag, TransmitStatus.ok]));
         const sent: Uint8Array[] = [];

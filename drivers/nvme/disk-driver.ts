@@ -127,6 +127,8 @@ export class DiskDriver {
     // An interrupt that was lost costs a tick, not a reset.
     this.#admin.reap();
     if (this.#up) {
+      // Not by this driver: it may have lost its power, and with that its cache, which only the shadow can make good, after a restart.
+      if (this.#controller.failed()) throw new AirlockError("HardwareLost", "the NVMe controller has failed, or was reset by something else; what its cache held may be lost");
       this.#io.reap();
       const why = this.#whyReset();
       if (why !== undefined) return this.#reset(why);
@@ -139,7 +141,6 @@ export class DiskDriver {
   }
 
   #whyReset(): string | undefined {
-    if (this.#controller.failed()) return "the controller has failed or was reset";
     if (this.#admin.overdue(adminTicks)) return "an admin command did not complete";
     if (this.#io.oldestTicks() >= this.#timeoutTicks + abortGraceTicks) return "a command was not completed, nor aborted when asked";
     return undefined;

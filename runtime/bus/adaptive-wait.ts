@@ -1,7 +1,7 @@
 /** Waiting for another thread to change a word: spins briefly where that has paid lately, then sleeps. */
 
-/** Longest spin: about what waking a sleeping thread costs here, so that a spin in vain at most doubles the wait. */
-const mostSpins = 4_000;
+/** Longest spin, some 100 us: what a request takes on its way through the other threads and back. */
+const mostSpins = 12_000;
 /** Below this a spin is not worth its start. */
 const leastSpins = 250;
 /** After spins in vain none is made, but for one in so many waits, which finds out whether things have changed. */

@@ -1,6 +1,7 @@
 /** The hardware thread's loop: device time, the drivers' channels, and control messages, in one synchronous thread. */
 import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import { AirlockError, errorText } from "../api/errors.ts";
+import { AdaptiveWait } from "./adaptive-wait.ts";
 import { DoorbellWord, gateAll } from "./channel.ts";
 import { ChannelServer } from "./channel-server.ts";
 import type { HardwareBackend } from "./hardware-backend.ts";
@@ -28,6 +29,7 @@ class HardwareLoop {
   readonly #servers = new Map<number, ChannelServer>();
   #stopping = false;
   #lastRing = -1;
+  readonly #wait = new AdaptiveWait();
 
   constructor(backend: HardwareBackend, doorbell: Int32Array, control: MessagePort) {
     this.#backend = backend;
@@ -69,7 +71,7 @@ class HardwareLoop {
     Atomics.store(this.#doorbell, DoorbellWord.sleeping, 1);
     const busy = seen !== this.#lastRing || [...this.#servers.values()].some((server) => server.hasWork);
     const timeoutMs = Math.min(maxSleepMs, this.#backend.idleMicros() / 1000);
-    if (!busy && timeoutMs > 0) Atomics.wait(this.#doorbell, DoorbellWord.ring, seen, timeoutMs);
+    if (!busy && timeoutMs > 0) this.#wait.wait(this.#doorbell, DoorbellWord.ring, seen, timeoutMs);
     Atomics.store(this.#doorbell, DoorbellWord.sleeping, 0);
   }
 

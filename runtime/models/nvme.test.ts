@@ -5,6 +5,10 @@ import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { Nvme, type QueuePair, admin, createCq, differsAt, nvm, pageBytes, pattern, reg, status } from "../../test/conformance/devices/nvme-rig.ts";
 import { type SimDmaSettings, type SimDmaWorld, openSimDma } from "../../test/conformance/devices/sim-dma-bench.ts";
+import { NvmeIo } from "./nvme-io.ts";
+import { NvmeMedia } from "./nvme-media.ts";
+import { NvmeRamStore } from "./nvme-store.ts";
+import { NvmeTransfer } from "./nvme-transfer.ts";
 import nvmeModel from "./nvme.ts";
 
 const folders: string[] = [];
@@ -220,8 +224,8 @@ describe("errors", () => {
 
   test("a write of which memory gives only a part leaves old and new blocks, none mixed", async () => {
     const { bench, nvme, queue } = await disk();
-    await nvme.writeBlocks(queue, 0, filled(2 * pageBytes, 1));
     for (const offset of [0, 4]) {
+      await nvme.writeBlocks(queue, 0, filled(2 * pageBytes, 1));
       const data = await bench.allocate(pageBytes);
       await bench.writeMemory(data.iova, filled(pageBytes, 2));
       // The page after the block of memory is nobody's.
@@ -231,9 +235,53 @@ describe("errors", () => {
       await bench.takeFaults();
     }
   });
+
+  test("an address's two lowest bits are taken as zero", async () => {
+    const { bench, nvme, queue } = await disk();
+    await nvme.writeBlocks(queue, 0, filled(512, 1));
+    const data = await bench.allocate(pageBytes);
+    expect((await queue.run({ opcode: nvm.read, namespace: 1, prp1: data.iova + 3, dwords: [0, 0, 0] })).status).toBe(status.success);
+    expect(differsAt(await bench.readMemory(data.iova, 513), Uint8Array.of(...filled(512, 1), 0))).toBe(-1);
+  });
+
+  test("pages larger than CAP.MPSMAX are fatal, the largest are not", async () => {
+    const { nvme } = await disk();
+    const shifts: [number, number][] = [[4, 1], [5, 2], [0, 1]];
+    for (const [shift, expected] of shifts) {
+      await nvme.disable();
+      await nvme.setAddress(reg.asq, 0);
+      await nvme.setAddress(reg.acq, 0x10_0000);
+      await nvme.set(reg.cc, ((6 << 16) | (4 << 20) | 1) + (shift << 7));
+      expect(await nvme.get(reg.csts)).toBe(expected);
+    }
+  });
+
+  test("a write past the cache fails when the store cannot make it safe", () => {
+    class UnsafeStore extends NvmeRamStore {
+      override sync(): boolean {
+        return false;
+      }
+    }
+    const media = new NvmeMedia(new UnsafeStore(65_536), 512, 4096);
+    const transfer = new NvmeTransfer({ read: () => true, write: () => true });
+    const counters = { reads: 0, writes: 0, bytesRead: 0, bytesWritten: 0, flushes: 0, zeroed: 0, deallocations: 0, mediaErrors: 0, powerCuts: 0 };
+    const io = new NvmeIo([{ id: 1, media, blockShift: 9, blockBytes: 512, blocks: 128 }], transfer, counters);
+    const command = (opcode: number, control: number): Uint32Array => Uint32Array.of(opcode, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, control, 0, 0, 0);
+    expect([io.execute(command(nvm.write, 0)), io.execute(command(nvm.write, 0x4000_0000)), io.execute(command(nvm.flush, 0))]).toEqual([0, 0x280, 0x280]);
+    expect(counters).toMatchObject({ writes: 1, mediaErrors: 2 });
+  });
 });
 
 describe("contents", () => {
+  test("what was read with force unit access is safe", async () => {
+    const { bench, nvme, queue } = await disk();
+    await nvme.writeBlocks(queue, 0, filled(pageBytes, 1));
+    await nvme.readBlocks(queue, 0, 1, 0x4000_0000);
+    await bench.powerCut!();
+    await nvme.start();
+    expect(differsAt(await nvme.readBlocks(await nvme.createPair(1, 8), 0, 1), filled(512, 1))).toBe(-1);
+  });
+
   test("what was not flushed is lost with the power, what a function reset or a controller reset finds is not", async () => {
     const { bench, nvme, queue, model } = await disk({ sizeBytes: 2 ** 30 });
     await nvme.writeBlocks(queue, 0, filled(pageBytes, 1));

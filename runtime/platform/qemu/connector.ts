@@ -1,5 +1,6 @@
 /** A connector of a device of QEMU: a Unix socket where QEMU takes one connection, and what is plugged into it. Main thread. */
 import net from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { AirlockError, errorText } from "../../api/errors.ts";
 import type { DeviceDescription } from "../../bus/device.ts";
 
@@ -19,24 +20,44 @@ export interface Connector {
 /** A local connect takes microseconds, unless QEMU is stopped or going. */
 const connectTimeoutMs = 2_000;
 
-/** @throws AirlockError PlatformUnavailable */
-export function openConnector(connector: Connector): Promise<net.Socket> {
-  return new Promise((resolve, reject) => {
-    const socket = net.connect({ path: connector.socketPath, allowHalfOpen: false });
-    const fail = (reason: string): void => {
-      clearTimeout(deadline);
+/** How often a socket is looked for that is not there yet. */
+const retryMs = 2;
+
+/** QEMU makes a network card's socket in a thread of its own, maybe after its first answer. */
+const notYet = new Set(["ENOENT", "ECONNREFUSED"]);
+
+/** @throws AirlockError PlatformUnavailable when it takes no connection in time */
+export async function openConnector(connector: Connector): Promise<net.Socket> {
+  const deadline = performance.now() + connectTimeoutMs;
+  for (;;) {
+    const result = await connect(connector.socketPath, deadline - performance.now());
+    if (result instanceof net.Socket) return result;
+    if (!notYet.has(result.code ?? "") || performance.now() + retryMs >= deadline) throw refused(connector, errorText(result), result);
+    await sleep(retryMs);
+  }
+}
+
+/** The connected socket, or why there is none. */
+function connect(path: string, timeoutMs: number): Promise<net.Socket | NodeJS.ErrnoException> {
+  return new Promise((resolve) => {
+    const socket = net.connect({ path, allowHalfOpen: false });
+    const fail = (error: NodeJS.ErrnoException): void => {
+      clearTimeout(timer);
       socket.destroy();
-      reject(new AirlockError("PlatformUnavailable", `QEMU's ${connector.kind} port "${connector.device}" takes no connection: ${reason}`, { device: connector.device }));
+      resolve(error);
     };
-    const deadline = setTimeout(() => fail(`no answer in ${connectTimeoutMs} ms`), connectTimeoutMs);
-    const refused = (error: unknown): void => fail(errorText(error));
-    socket.once("error", refused);
+    const timer = setTimeout(() => fail(new Error(`no answer in ${connectTimeoutMs} ms`)), Math.max(1, timeoutMs));
+    socket.once("error", fail);
     socket.once("connect", () => {
-      clearTimeout(deadline);
-      socket.off("error", refused);
+      clearTimeout(timer);
+      socket.off("error", fail);
       // The end of QEMU resets the connection; the process's exit tells of it, once and better.
       socket.on("error", () => socket.destroy());
       resolve(socket);
     });
   });
+}
+
+function refused({ kind, device }: Connector, why: string, cause: unknown): AirlockError {
+  return new AirlockError("PlatformUnavailable", `QEMU's ${kind} port "${device}" takes no connection: ${why}`, { device }, { cause });
 }

@@ -40,6 +40,7 @@ export interface DmaBlock {
 /** Documented ways in which a platform's device differs from its specification or from our model. The suite then asserts what it does. */
 export const dmaDifferences = {
   "nvme-ignores-dma-faults": "a command whose data transfer is blocked is completed with success",
+  "nvme-keeps-features-on-reset": "a controller reset leaves features as they were set",
   "nvme-keeps-cache-on-reset": "there is no way to cut the device's power: its volatile cache cannot be lost",
   "e1000-reset-does-nothing": "CTRL.RST clears itself and nothing else",
   "e1000-no-transmit-padding": "short frames are sent as they are, whatever TCTL.PSP says",

@@ -22,7 +22,7 @@ export function nvmeSuite(factory: DmaBenchFactory): void {
       memoryTests(factory, on);
     });
     describe("admin commands", () => {
-      nvmeAdminTests(on);
+      nvmeAdminTests(factory, on);
     });
     describe("I/O commands", () => {
       nvmeIoTests(factory, on);

@@ -9,7 +9,7 @@ import { Nvme, nvm, pattern } from "./nvme-rig.ts";
 import { nvmeSuite } from "./nvme.suite.ts";
 import { qemuDmaBench } from "./qemu-dma-bench.ts";
 
-const disk = qemuDmaBench("nvme", ["nvme-ignores-dma-faults", "nvme-keeps-cache-on-reset"]);
+const disk = qemuDmaBench("nvme", ["nvme-ignores-dma-faults", "nvme-keeps-features-on-reset", "nvme-keeps-cache-on-reset"]);
 
 describe.skipIf(!(await qemuAvailable()))("on QEMU", () => {
   nvmeSuite(disk);

@@ -152,7 +152,7 @@ function headersFolder() {
 
 function withoutAddon(reason) {
   process.stderr.write(`the native addon is not built: ${reason}\n`
-    + 'Everything works without it but the pty export (serial ports as /dev/pts/N); "npm run build" tries again.\n');
+    + 'Everything works without it but the pty and tap exports; drivers with DMA are slower. "npm run build" tries again.\n');
 }
 
 // ---- npx airlock

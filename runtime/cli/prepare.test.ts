@@ -105,7 +105,7 @@ test("goes on without the addon and says what is missing", async () => {
   const { code, text } = await prepare();
   expect(code).toBe(0);
   expect(text).toContain("the native addon is not built: missing: g++\n");
-  expect(text).toContain("pty export");
+  expect(text).toContain("pty and tap exports");
 });
 
 test("goes on without the addon when it does not compile, and builds it once its source has changed", async () => {

@@ -62,3 +62,23 @@ export class Namespace implements AsyncDisposable {
     await run("ip", "netns", "delete", this.name);
   }
 }
+
+/** Longest a ping may take to get all its answers. */
+const pingSeconds = 12;
+/** Requests that may be under way when the last answer comes: ping sends on until it has them all. */
+const mostUnderWay = 3;
+
+/**
+ * Whether so many pings are answered and none is lost. Without its deadline (-w) ping waits for the last answers only twice as long as
+ * the others took, which on a busy machine is too short.
+ */
+export async function pingAll(namespace: Namespace, address: string, count: number, ...options: readonly string[]): Promise<boolean> {
+  const { sent, back, intact } = readPing(await namespace.run("ping", "-c", String(count), "-w", String(pingSeconds), ...options, address));
+  return intact && back === count && sent - back <= Math.max(mostUnderWay, count / 100);
+}
+
+/** How many of how many came back, and whether all of them were what was sent. */
+export function readPing(told: string): { readonly sent: number; readonly back: number; readonly intact: boolean } {
+  const [, sent, back] = /(\d+) packets transmitted, (\d+) received/.exec(told)!;
+  return { sent: Number(sent), back: Number(back), intact: !/wrong data byte/.test(told) };
+}

@@ -9,7 +9,7 @@ import { startExports } from "../../runtime/cli/exports-runner.ts";
 import { findFaults } from "../../runtime/faults/find-faults.ts";
 import { qemuAvailable } from "../conformance/qemu-available.ts";
 import { programMissing, receiveMs, requireClient } from "./client.ts";
-import { Namespace, tapMissing, uniqueName } from "./net-lab.ts";
+import { Namespace, pingAll, readPing, tapMissing, uniqueName } from "./net-lab.ts";
 
 const driver = "nic";
 const drivers = path.join(import.meta.dirname, "../../drivers");
@@ -59,12 +59,6 @@ async function withMachine(platform: string, body: (namespace: Namespace, machin
   }
 }
 
-/** How many of how many came back, and whether all of them were what was sent. */
-function readPing(told: string): { readonly sent: number; readonly back: number; readonly intact: boolean } {
-  const [, sent, back] = /(\d+) packets transmitted, (\d+) received/.exec(told)!;
-  return { sent: Number(sent), back: Number(back), intact: !/wrong data byte/.test(told) };
-}
-
 const platforms = ["sim", ...((await qemuAvailable()) ? ["qemu"] : [])];
 
 describe.each(platforms)("a network card on %s", (platform) => {
@@ -72,8 +66,7 @@ describe.each(platforms)("a network card on %s", (platform) => {
     requireClient(context, await tapMissing(), programMissing("ping", "iputils-ping"));
     await withMachine(platform, async (namespace) => {
       for (const size of ["16", "1472"]) {
-        const told = await namespace.run("ping", "-c", "50", "-i", "0.01", "-W", "5", "-s", size, "10.77.0.2");
-        expect(readPing(told)).toEqual({ sent: 50, back: 50, intact: true });
+        expect(await pingAll(namespace, "10.77.0.2", 50, "-i", "0.01", "-s", size)).toBe(true);
       }
     });
   });

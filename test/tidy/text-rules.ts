@@ -51,6 +51,7 @@ const realTime: Readonly<Record<string, string>> = {
   "runtime/api/clock.ts": "makes the clock that everything else is given",
   "runtime/trace/turn-clock.ts": "stamps entries in threads that have no event loop to be given a clock from",
   "runtime/platform/qemu/wait-for-qtest.ts": "waits for a real process",
+  "runtime/platform/qemu/connector.ts": "waits for a real process",
   "runtime/platform/sim/start.ts": "sets the machine's clock chip to the present, once",
   "runtime/platform/qemu/start.ts": "sets the machine's clock chip to the present, once",
   "runtime/sandbox/quickjs/tier.ts": "the CPU limit of a turn; deterministic worlds count interrupts instead",

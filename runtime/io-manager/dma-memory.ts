@@ -13,10 +13,15 @@ const firstIova = 0x10_0000;
 /** Unmapped addresses between regions: a device that runs over an end faults at once. */
 const guardBytes = dmaPageBytes;
 
-/** The regions of a package's domain in the order of its manifest, page-aligned. The device may read and write all of them. */
-export function planDma({ needs }: Manifest): readonly DmaPlan[] {
-  let iova = firstIova;
+/**
+ * The regions of a package's domain in the order of its manifest, page-aligned. The device may read and write all of them. An
+ * alternative is given the plan of the package it replaces: its class's buffers stay what and where they are, since the shadow does.
+ */
+export function planDma({ needs }: Manifest, replaced: readonly DmaPlan[] = []): readonly DmaPlan[] {
+  const buffers = replaced.find(({ guest }) => !guest);
+  let iova = replaced.reduce((end, plan) => Math.max(end, plan.iova + plan.sizeBytes + guardBytes), firstIova);
   return Object.entries(needs.dma).map(([name, { size, use }]) => {
+    if (use === "buffers" && buffers !== undefined) return { ...buffers, name };
     const sizeBytes = Math.ceil(size / dmaPageBytes) * dmaPageBytes;
     const plan: DmaPlan = { name, iova, sizeBytes, rights: "readwrite", guest: use === "driver" };
     iova += sizeBytes + guardBytes;
@@ -34,9 +39,14 @@ export class RamPages {
     this.#next = ram?.firstFreeOffset ?? 0;
   }
 
-  /** @throws AirlockError PlatformUnavailable when the platform has no memory for it */
-  place(driver: string, plans: readonly DmaPlan[]): readonly DmaMapping[] {
+  /**
+   * Places an alternative's class buffers on the pages of the package that it replaces.
+   * @throws AirlockError PlatformUnavailable when the platform has no memory for it
+   */
+  place(driver: string, plans: readonly DmaPlan[], replaced: readonly DmaMapping[] = []): readonly DmaMapping[] {
+    const buffers = replaced.find(({ guest }) => !guest);
     return plans.map((plan) => {
+      if (!plan.guest && buffers !== undefined) return { ...plan, ramOffset: buffers.ramOffset };
       const ramOffset = this.#next;
       const end = ramOffset + plan.sizeBytes;
       if (this.#ram === undefined || end > this.#ram.sizeBytes) {

@@ -66,7 +66,9 @@ export class IoManager<Handle = unknown> {
     this.ledger = ledger;
     const ram = new RamPages(platform.ram);
     for (const one of assignments) {
-      for (const each of [one, one.alternative]) if (each !== undefined) this.#memory.set(each, ram.place(one.driver, each.grant.dma));
+      const own = ram.place(one.driver, one.grant.dma);
+      this.#memory.set(one, own);
+      if (one.alternative !== undefined) this.#memory.set(one.alternative, ram.place(one.driver, one.alternative.grant.dma, own));
     }
   }
 

@@ -321,16 +321,19 @@ function judgeAlternative(
       `alternative "${loaded.manifest.name}" of driver "${driver.name}": ${lack.what}; ${lack.todo}`,
     );
   }
-  return assigned(driver, instance, loaded, device);
+  return assigned(driver, instance, loaded, device, planDma(driver.package.manifest));
 }
 
 /** The grant is the need, not the device's whole window: a package gets no register it does not ask for. */
-function assigned({ limits }: LoadedDriver, instance: string, loaded: LoadedManifest, device: DeviceDescription): AssignedPackage {
+function assigned(
+  { limits }: LoadedDriver, instance: string, loaded: LoadedManifest, device: DeviceDescription, replaced?: GrantTemplate["dma"],
+): AssignedPackage {
   const { needs, quiesce } = loaded.manifest;
   const windows = Object.entries(needs.windows).map(
     ([name, { sizeBytes, rights, widths }]): WindowGrant => ({ name, sizeBytes, rights, widths }),
   );
   const irqs = needs.irqs.map((name): IrqGrant => ({ name }));
   const busLimits = { stormPerSecond: limits.irqPerSecond, ackMs: limits.irqAckMs };
-  return { package: loaded, grant: { driver: instance, device: device.name, windows, irqs, dma: planDma(loaded.manifest), limits: busLimits }, quiesce };
+  const dma = planDma(loaded.manifest, replaced);
+  return { package: loaded, grant: { driver: instance, device: device.name, windows, irqs, dma, limits: busLimits }, quiesce };
 }

@@ -28,7 +28,6 @@ const setups = [
 describe.each(setups)("journal: $journal, the driver crashes first: $crash", ({ journal, crash, keeps }) => {
   test.each(seeds)(`a power cut leaves ${keeps}, seed %i`, { timeout }, async (seed) => {
     const repeat = `repeat with AIRLOCK_SEED=${seed} npx vitest run --project clients test/clients/disk-power.test.ts`;
-    const faults = await findFaults();
     await using lab = await MachineLab.open({
       example: "disk.yaml",
       change: ({ devices, drivers }) => {
@@ -36,30 +35,16 @@ describe.each(setups)("journal: $journal, the driver crashes first: $crash", ({ 
         drivers["disk"]!["shadow"] = { journal };
       },
     });
-    const { machine, driver } = lab;
+    const { machine } = lab;
     await using client = await PowerClient.open(new URL(lab.address).searchParams.get("socket")!, seed);
     let unflushed = 0;
     for (let round = 0; round < rounds; round++) {
       client.resume();
       await sleep(client.pick(workMs));
       const death = client.pick(2 * deaths.length);
-      if (!crash) client.crashed();
-      else if (death >= deaths.length) {
-        client.crashed();
-        driver.supervisor.kill();
-      } else {
-        const died = new Promise<void>((resolve) => {
-          const stop = driver.supervisor.onChange(({ state }) => {
-            if (state === "running") return;
-            stop();
-            client.crashed();
-            resolve();
-          });
-        });
-        machine.inject(driver.name, faults.get(deaths[death]!)!);
-        await died;
-      }
+      if (crash) await dies(lab, deaths[client.pick(2 * deaths.length)]);
       await sleep(delaysMs[client.pick(delaysMs.length)]!);
+      client.cutting();
       await machine.platform.powerCut("nvme0");
       await sleep(client.pick(workMs));
       await client.pause();
@@ -80,6 +65,20 @@ test.skipIf(!(await qemuAvailable()))("QEMU says that it cannot cut a device's p
     code: "Unsupported", message: 'device "nvme0": QEMU keeps what a device was told to keep; cut the power of a device on platform sim',
   });
 });
+
+/** Ends the driver, by that fault or without one; resolves in the turn in which it is known to be dead. */
+async function dies({ machine, driver }: MachineLab, fault: string | undefined): Promise<void> {
+  if (fault === undefined) return void driver.supervisor.kill();
+  const known = await findFaults();
+  await new Promise<void>((resolve) => {
+    const stop = driver.supervisor.onChange(({ state }) => {
+      if (state === "running") return;
+      stop();
+      resolve();
+    });
+    machine.inject(driver.name, known.get(fault)!);
+  });
+}
 
 function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => { setTimeout(resolve, ms); });

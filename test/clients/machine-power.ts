@@ -34,8 +34,8 @@ export class PowerClient implements AsyncDisposable {
   readonly #random: () => number;
   readonly #blocks: Block[] = Array.from({ length: blocks }, () => ({ written: 0, acknowledged: 0, safe: 0 }));
   readonly #busy = new Set<number>();
-  /** What was safe, and acknowledged, when the driver died. */
-  #atCrash: readonly Block[] = [];
+  /** What was safe, and acknowledged, when the power was cut. */
+  #atCut: readonly Block[] = [];
   #working = false;
   #work: Promise<unknown> = Promise.resolve();
 
@@ -65,9 +65,9 @@ export class PowerClient implements AsyncDisposable {
     this.#work.catch(() => undefined); // `pause` tells
   }
 
-  /** To be called in the turn in which the driver dies: what was acknowledged and flushed by now must outlive it. */
-  crashed(): void {
-    this.#atCrash = this.#blocks.map((block) => ({ ...block }));
+  /** To be called right before the power is cut: what was acknowledged and flushed by now must outlive it. */
+  cutting(): void {
+    this.#atCut = this.#blocks.map((block) => ({ ...block }));
   }
 
   /** Every request under way is answered. @throws Error when one was answered with an error */
@@ -83,7 +83,7 @@ export class PowerClient implements AsyncDisposable {
     for (const [index, block] of this.#blocks.entries()) {
       const { data } = await this.#request({ type: Command.read, offset: index * blockBytes, sizeBytes: blockBytes });
       const version = data.readUInt32LE(4);
-      const { safe, acknowledged } = this.#atCrash[index] ?? block;
+      const { safe, acknowledged } = this.#atCut[index] ?? block;
       const whole = data.equals(version === 0 ? Buffer.alloc(blockBytes) : contents(index, version));
       if (!whole || version < safe || version > block.written) {
         wrong.push(`block ${index} holds ${whole ? `version ${version}` : "a mixture"}; flushed ${safe}, acknowledged ${acknowledged} before the cut and ${block.acknowledged} in all, written ${block.written}`);
@@ -95,7 +95,7 @@ export class PowerClient implements AsyncDisposable {
     }
     await this.#request({ type: Command.flush });
     for (const block of this.#blocks) block.safe = block.acknowledged;
-    this.#atCrash = [];
+    this.#atCut = [];
     return { unflushed, wrong };
   }
 

@@ -183,8 +183,12 @@ describe("QEMU", () => {
     const server = net.createServer().listen(file);
     await once(server, "listening");
     cleanups.push(() => new Promise((resolve) => { server.close(resolve); }));
-    const backend = (id: string, at: string): string[] => ["-netdev", `stream,id=${id},server=off,addr.type=unix,addr.path=${at}`, "-netdev", `hubport,id=hub-${id},hubid=0,netdev=${id}`];
-    const child: ChildProcess = spawn(qemu.path, ["-accel", "qtest", "-machine", "none", "-nodefaults", "-display", "none", ...backend("near", address), ...backend("far", file)], { stdio: ["ignore", "ignore", "pipe"] });
+    const backend = (id: string, at: string): string[] => [
+      "-netdev", `stream,id=${id},server=off,addr.type=unix,addr.path=${at}`, "-netdev", `hubport,id=hub-${id},hubid=0,netdev=${id}`,
+    ];
+    const machine = ["-accel", "qtest", "-machine", "none", "-nodefaults", "-display", "none"];
+    const args = [...machine, ...backend("near", address), ...backend("far", file)];
+    const child: ChildProcess = spawn(qemu.path, args, { stdio: ["ignore", "ignore", "pipe"] });
     let complaint = "";
     child.stderr!.on("data", (text: Buffer) => { complaint += text.toString(); });
     const exited = once(child, "exit");
@@ -192,7 +196,8 @@ describe("QEMU", () => {
       child.kill("SIGKILL");
       await exited;
     });
-    const [socket] = (await Promise.race([once(server, "connection"), exited.then(() => { throw new Error(`QEMU ended: ${complaint}`); })])) as [net.Socket];
+    const ended = exited.then(() => { throw new Error(`QEMU ended: ${complaint}`); });
+    const [socket] = (await Promise.race([once(server, "connection"), ended])) as [net.Socket];
     return speak(socket);
   }
 

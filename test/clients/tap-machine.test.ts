@@ -4,7 +4,7 @@ import os from "node:os";
 import path from "node:path";
 import { describe, expect, test, vi } from "vitest";
 import { realClock } from "../../runtime/api/clock.ts";
-import { bringUp } from "../../runtime/cli/bring-up.ts";
+import { type BroughtUp, bringUp } from "../../runtime/cli/bring-up.ts";
 import { startExports } from "../../runtime/cli/exports-runner.ts";
 import { findFaults } from "../../runtime/faults/find-faults.ts";
 import { qemuAvailable } from "../conformance/qemu-available.ts";
@@ -37,7 +37,7 @@ exports:
 `;
 
 /** Brings the machine up with its interface in a namespace, and runs `body` there. */
-async function withMachine(platform: string, body: (namespace: Namespace, machine: Awaited<ReturnType<typeof bringUp>>["machine"]) => Promise<void>): Promise<void> {
+async function withMachine(platform: string, body: (namespace: Namespace, machine: BroughtUp["machine"]) => Promise<void>): Promise<void> {
   const directory = await mkdtemp(path.join(os.tmpdir(), "airlock-nic-"));
   const tap = uniqueName();
   const file = path.join(directory, "nic.yaml");
@@ -78,7 +78,8 @@ describe.each(platforms)("a network card on %s", (platform) => {
       const { supervisor } = machine.driver(driver);
       const before = supervisor.recoveries.length;
       let over = false;
-      const ping = namespace.run("ping", "-c", "600", "-i", "0.005", "-W", "2", "-s", "1400", "-p", "a5", "10.77.0.2").finally(() => { over = true; });
+      const ping = namespace.run("ping", "-c", "600", "-i", "0.005", "-W", "2", "-s", "1400", "-p", "a5", "10.77.0.2");
+      void ping.catch(() => undefined).then(() => { over = true; });
       for (let turn = 0; !over; turn++) {
         if (turn % 2 === 0) supervisor.kill();
         else {

@@ -60,7 +60,9 @@ describe("two interfaces with a cable between them", () => {
     const { near, far } = await pair();
     const server = far.run("iperf3", "--server", "--one-off");
     let report = "";
-    await vi.waitFor(async () => { report = await near.run("iperf3", "--client", "192.0.2.2", "--bytes", "16M", "--json"); }, { timeout: receiveMs, interval: 100 });
+    await vi.waitFor(async () => {
+      report = await near.run("iperf3", "--client", "192.0.2.2", "--bytes", "16M", "--json");
+    }, { timeout: receiveMs, interval: 100 });
     await server;
     const { end } = JSON.parse(report) as { end: { sum_sent: { bytes: number }; sum_received: { bytes: number } } };
     expect(end.sum_sent.bytes).toBeGreaterThanOrEqual(16 << 20);
@@ -141,8 +143,9 @@ describe("the interface", () => {
     await requireTap(context);
     const [first, second] = makeCable();
     const one = await startTap(first);
-    await expect(startTap(second, { interface: one.running.address })).rejects.toMatchObject({ code: "AddressInUse", message: expect.stringContaining("in use by another process") });
-    await expect(startTap(second, { interface: "lo" })).rejects.toMatchObject({ code: "AddressInUse", message: expect.stringContaining("no TAP interface") });
+    for (const [name, reason] of [[one.running.address, "in use by another process"], ["lo", "no TAP interface"]] as const) {
+      await expect(startTap(second, { interface: name })).rejects.toMatchObject({ code: "AddressInUse", message: expect.stringContaining(reason) });
+    }
     expect(second.isOpen).toBe(false);
     expect(() => tap.options.parse({ interface: "much-too-long-a-name" })).toThrow(/1 to 15/);
     expect(() => tap.options.parse({ mac: "01:00:5e:00:00:01" })).toThrow(/station/);

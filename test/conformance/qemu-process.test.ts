@@ -6,7 +6,7 @@ import os from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { VirtualClock, realClock } from "../../runtime/api/clock.ts";
+import { type Clock, VirtualClock, realClock } from "../../runtime/api/clock.ts";
 import type { DeviceDescription } from "../../runtime/bus/device.ts";
 import type { HardwareBackend } from "../../runtime/bus/hardware-backend.ts";
 import { type DmaFault, type DmaMapping, dmaPageBytes } from "../../runtime/bus/iommu.ts";
@@ -237,13 +237,15 @@ const pages = (ramOffset: number, change: Partial<DmaMapping> = {}): DmaMapping 
   ({ name: "memory", iova: firstIova, ramOffset, sizeBytes: 3 * dmaPageBytes, rights: "readwrite", guest: true, ...change });
 
 /** Runs `body` with a disk behind the IOMMU; RAM is from `firstFreeOffset` on. */
-async function withDisk(body: (disk: Disk, base: number, qemu: QemuProcess) => Promise<void>, open: typeof openRam = openRam): Promise<void> {
+async function withDisk(
+  body: (disk: Disk, base: number, qemu: QemuProcess) => Promise<void>, { open = openRam, clock = realClock }: { open?: typeof openRam; clock?: Clock } = {},
+): Promise<void> {
   const described = await describeDevices(pciDevices);
   const qemu = await QemuProcess.start({ ...options, devices: described });
   const { ram } = qemu.setup;
   const access = openRam(ram!);
-  // The backend follows the real time, so that faults are looked for; a step of no time is still one.
-  const backend = createQemuBackend({ ...qemu.setup, minStepMicros: 0 }, realClock, open);
+  // By default the backend follows the real time, so that faults are looked for; a step of no time is still one.
+  const backend = createQemuBackend({ ...qemu.setup, minStepMicros: 0 }, clock, open);
   try {
     const view = access.view(ram!.firstFreeOffset, 4 * dmaPageBytes);
     if (view === undefined) throw new Error("this test needs the native addon");
@@ -307,6 +309,21 @@ describe.skipIf(!(await qemuAvailable()))("PCI devices of QEMU", () => {
       expect(disk.faults.length).toBe(2);
     }));
 
+  test("a blocked transfer is told before the message that it is done, also while no time passes", () =>
+    withDisk(async (disk, base) => {
+      const told: string[] = [];
+      disk.backend.openDomain("disk", ({ iova }) => told.push(`fault ${iova - firstIova}`))!.map(pages(base));
+      const binding = disk.backend.line(disk.backend.irqNumber("disk", "msix0")!)
+        .attach({ raise: () => told.push("message"), storm: () => undefined, unacked: () => undefined }, { stormPerSecond: 1e6, ackMs: 60_000 });
+      binding.unmask();
+      disk.backend.setBusMaster("disk", true);
+      disk.enable(firstIova);
+      await disk.identify(firstIova + 2 * dmaPageBytes);
+      binding.ack();
+      await disk.identify(firstIova + 3 * dmaPageBytes);
+      expect(told).toEqual(["message", `fault ${3 * dmaPageBytes}`, "message"]);
+    }, { clock: new VirtualClock() }));
+
   test("the backend needs no addon: tables and messages go through the file", () =>
     withDisk(async (disk, base) => {
       disk.backend.openDomain("disk", (fault) => disk.faults.push(fault))!.map(pages(base));
@@ -316,7 +333,7 @@ describe.skipIf(!(await qemuAvailable()))("PCI devices of QEMU", () => {
       expect(disk.backend.statistics("disk")["interrupts"]).toBe(1);
       await disk.identify(firstIova + 3 * dmaPageBytes);
       expect(disk.faults.map(({ iova }) => iova)).toEqual([firstIova + 3 * dmaPageBytes]);
-    }, (ram) => openRam(ram, false)));
+    }, { open: (ram) => openRam(ram, false) }));
 
   test("a reset device is as after power-on, where it was, and works again in another domain", () =>
     withDisk(async (disk, base) => {

@@ -102,7 +102,8 @@ class OpenNetInterface implements NetInterface {
     const addresses = new Uint8Array(multicast.length * macBytes);
     multicast.forEach((address, index) => addresses.set(macToBytes(parseMac(address)!), index * macBytes));
     const number = mac === undefined ? 0 : parseMac(mac)!;
-    await this.#shadow.configure({ up, promiscuous, allMulticast, mtu, mac: number, multicast: addresses }, { closing: this.#closing.signal, internal });
+    const configuration = { up, promiscuous, allMulticast, mtu, mac: number, multicast: addresses };
+    await this.#shadow.configure(configuration, { closing: this.#closing.signal, internal });
     this.#frameLimit = frameLimit(mtu);
   }
 
@@ -112,10 +113,13 @@ class OpenNetInterface implements NetInterface {
       return `an MTU of ${mtu}; this interface takes 68 to ${maxMtu} (the device's limit, and "maxMtu" of the driver's "shadow" section)`;
     }
     const number = mac === undefined ? undefined : parseMac(mac);
-    if (mac !== undefined && (number === undefined || number === 0 || isGroup(number))) return `"${mac}" is no address of a station; write one such as "52:54:00:12:34:56"`;
+    if (mac !== undefined && (number === undefined || number === 0 || isGroup(number))) {
+      return `"${mac}" is no address of a station; write one such as "52:54:00:12:34:56"`;
+    }
     const odd = multicast.find((address) => { const group = parseMac(address); return group === undefined || !isGroup(group); });
     if (odd !== undefined) return `"${odd}" is no multicast address; write one such as "01:00:5e:00:00:01"`;
-    return multicast.length > maxMulticast ? `${multicast.length} multicast addresses, at most ${maxMulticast}; ask for allMulticast instead` : undefined;
+    if (multicast.length <= maxMulticast) return undefined;
+    return `${multicast.length} multicast addresses, at most ${maxMulticast}; ask for allMulticast instead`;
   }
 
   #schedule(): void {

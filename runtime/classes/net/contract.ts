@@ -40,7 +40,9 @@ export const net = defineClass({
     /** All of the configuration at once. `mac` 0: the permanent one. `multicast`: addresses of six bytes each, one after the other. */
     configure: {
       treatment: "config", deadlineMs: answerMs, reply: {},
-      args: { up: bool(), promiscuous: bool(), allMulticast: bool(), mtu: u16(68, 9_216), mac: u53(0, 2 ** 48 - 1), multicast: bytes(6 * maxMulticast) },
+      args: {
+        up: bool(), promiscuous: bool(), allMulticast: bool(), mtu: u16(68, 9_216), mac: u53(0, 2 ** 48 - 1), multicast: bytes(6 * maxMulticast),
+      },
     },
     getLink: { treatment: "query", args: {}, reply: { up: bool(), speedMbps: u32(), fullDuplex: bool() }, deadlineMs: answerMs },
     /** The device's own counters since its driver started. */

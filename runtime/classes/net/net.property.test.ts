@@ -28,18 +28,19 @@ test("every frame is delivered intact, in order per driver, and each one taken i
 }, 60_000);
 
 test("a link that comes and goes, and drivers that are slow to find it, only drop frames that are counted", async () => {
-  const change = fc.record({ do: fc.constantFrom("up" as const, "down" as const, "crash" as const, "attachDown" as const, "send" as const, "transmit" as const), ms: fc.integer({ min: 0, max: 700 }) });
+  const what = fc.constantFrom("up" as const, "down" as const, "crash" as const, "attachDown" as const, "send" as const, "transmit" as const);
+  const change = fc.record({ do: what, ms: fc.integer({ min: 0, max: 700 }) });
   await fc.assert(fc.asyncProperty(fc.array(change, { maxLength: 30 }), async (changes) => {
     const { shadow, environment, attach, openInterface } = setup();
     const client = openInterface();
     let port: NetTestPort | undefined = await attach();
     let given = 0;
-    for (const { do: what, ms } of changes) {
-      if (what === "send") given += client.send([frame(given), frame(given + 1)]);
-      else if (what === "crash") { shadow.detach(); port = undefined; }
-      else if (what === "attachDown" && port === undefined) port = await attach({ getLink: linkDown });
-      else if (port !== undefined && what === "transmit" && port.transmits.length > 0) shadow.receive(port.transmit());
-      else if (port !== undefined && (what === "up" || what === "down")) shadow.receive(port.event("link", what === "up" ? linkUp : linkDown));
+    for (const { do: each, ms } of changes) {
+      if (each === "send") given += client.send([frame(given), frame(given + 1)]);
+      else if (each === "crash") { shadow.detach(); port = undefined; }
+      else if (each === "attachDown" && port === undefined) port = await attach({ getLink: linkDown });
+      else if (port !== undefined && each === "transmit" && port.transmits.length > 0) shadow.receive(port.transmit());
+      else if (port !== undefined && (each === "up" || each === "down")) shadow.receive(port.event("link", each === "up" ? linkUp : linkDown));
       environment.clock.advance(ms * 1_000);
     }
     shadow.detach();

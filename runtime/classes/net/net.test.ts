@@ -70,7 +70,8 @@ describe("frames", () => {
 
   test("the client is told what a frame may be", async () => {
     const { client } = await opened();
-    expect(() => client.send([frame(1), frame(2, 13)])).toThrow(expect.objectContaining({ code: "InvalidArgument", message: expect.stringMatching(/13 bytes.*14 to 1518/) }));
+    const short = { code: "InvalidArgument", message: expect.stringMatching(/13 bytes.*14 to 1518/) };
+    expect(() => client.send([frame(1), frame(2, 13)])).toThrow(expect.objectContaining(short));
     expect(() => client.send([frame(1, 1_519)])).toThrow(/1519 bytes/);
     expect(client.counters.sent).toBe(0);
   });
@@ -93,7 +94,10 @@ describe("frames", () => {
 
 describe("a driver that breaks the contract", () => {
   test.each([
-    ["completes a frame twice", (port) => { const tag = port.transmits[0]!.tag; return port.completions("transmit", [[tag, 0], [tag, 0]]); }, /a second one, or never asked/],
+    ["completes a frame twice", (port) => {
+      const { tag } = port.transmits[0]!;
+      return port.completions("transmit", [[tag, 0], [tag, 0]]);
+    }, /a second one, or never asked/],
     ["completes what it never had", (port) => port.completions("transmit", [[77, 0]]), /tag 77/],
     ["completes a frame as a buffer", (port) => port.completions("receive", [[port.transmits[0]!.tag + 2 ** 20, 60]]), /not out/],
     ["completes with tag 0", (port) => port.completions("receive", [[0, 60]]), /tag 0/],
@@ -318,7 +322,8 @@ describe("configuration", () => {
 
   test.each([
     [{ mtu: 9_001 }, /68 to 1500/], [{ mtu: 67 }, /67/], [{ mtu: 1_000.5 }, /1000.5/],
-    [{ mac: "01:00:5e:00:00:01" }, /no address of a station/], [{ mac: "52-54-00-12-34-56" }, /no address of a station/], [{ mac: "00:00:00:00:00:00" }, /station/],
+    [{ mac: "01:00:5e:00:00:01" }, /no address of a station/], [{ mac: "52-54-00-12-34-56" }, /no address of a station/],
+    [{ mac: "00:00:00:00:00:00" }, /no address of a station/],
     [{ multicast: ["52:54:00:12:34:56"] }, /no multicast/],
   ])("refuses %j", async (settings, message) => {
     const { client } = await opened();
@@ -344,7 +349,9 @@ describe("configuration", () => {
     expect([...port.wire, ...received]).toEqual([frame(1, 9_018), frame(2, 9_018)]);
   });
 
-  test.each([[{ resent: true }, /only resend, carrierLossMs, maxMtu/], [{ resend: "yes" }, /true or false/], [{ maxMtu: 1e6 }, /68 to 9216/]])("refuses shadow settings %j", (settings, message) => {
+  test.each([
+    [{ resent: true }, /only resend, carrierLossMs, maxMtu/], [{ resend: "yes" }, /true or false/], [{ maxMtu: 1e6 }, /68 to 9216/],
+  ])("refuses shadow settings %j", (settings, message) => {
     expect(() => createShadow(new NetTestEnvironment({ settings }))).toThrow(message);
   });
 

@@ -106,7 +106,8 @@ class NetShadowCore implements NetShadow {
     if (this.state === "closed") throw new AirlockError("Closed", `${driver}: the device was closed`, { driver });
     if (this.#unavailable !== undefined) throw this.#unavailable;
     if (this.#holder !== undefined) {
-      throw new AirlockError("AddressInUse", `${driver}: the interface is open already; close it there first, or remove the export that holds it`, { driver });
+      const advice = "close it there first, or remove the export that holds it";
+      throw new AirlockError("AddressInUse", `${driver}: the interface is open already; ${advice}`, { driver });
     }
     this.#holder = holder;
   }
@@ -233,8 +234,10 @@ class NetShadowCore implements NetShadow {
   #identified(identity: Identity): void {
     const before = this.#identity;
     this.#identity = identity;
-    if (before !== undefined && before.mac !== identity.mac) this.note(`the permanent address was ${formatMac(before.mac)} and is ${formatMac(identity.mac)} now`);
-    if (identity.maxMtu < this.#receiver.mtu) this.note(`the device takes an MTU of at most ${identity.maxMtu} now; the interface is configured for ${this.#receiver.mtu}`);
+    const { mac, maxMtu } = identity;
+    const { mtu } = this.#receiver;
+    if (before !== undefined && before.mac !== mac) this.note(`the permanent address was ${formatMac(before.mac)} and is ${formatMac(mac)} now`);
+    if (maxMtu < mtu) this.note(`the device takes an MTU of at most ${maxMtu} now; the interface is configured for ${mtu}`);
     if (this.#port === undefined || this.#receiver.link.isOpen) return;
     this.#receiver.open(this.#port, identity.receiveDepth);
     this.#transmitter.open(this.#port, identity.transmitDepth);
@@ -293,7 +296,8 @@ class NetShadowCore implements NetShadow {
     if (this.state === "unavailable") return this.#calls.preset("configure", this.#initial);
     if (this.state === "closed") return;
     this.configure(this.#initial, { internal: true, single: true }).catch((error: unknown) => {
-      if (!isAirlockError(error, "DriverUnavailable") && !isAirlockError(error, "Closed")) this.note(`the interface is not down: ${errorText(error)}`);
+      if (isAirlockError(error, "DriverUnavailable") || isAirlockError(error, "Closed")) return;
+      this.note(`the interface is not down: ${errorText(error)}`);
     });
   }
 }

@@ -139,7 +139,8 @@ class StreamExport implements RunningExport {
     } catch (cause) {
       const what = `cannot listen on ${host}, port ${port}: ${errorText(cause)}`;
       const taken = (cause as NodeJS.ErrnoException).code === "EADDRINUSE";
-      throw new AirlockError(taken ? "AddressInUse" : "InvalidArgument", `${what}; choose another "port"${taken ? "" : ' or "host"'}`, { host, port }, { cause });
+      if (taken) throw new AirlockError("AddressInUse", `${what}; choose another "port"`, { host, port }, { cause });
+      throw new AirlockError("InvalidArgument", `${what}; choose another "host" or "port"`, { host, port }, { cause });
     }
     return `${host.includes(":") ? `[${host}]` : host}:${(this.#server.address() as net.AddressInfo).port}`;
   }

@@ -32,7 +32,10 @@ function setup(behaviour: { readonly takes?: number; readonly openError?: string
   } as unknown as NativeAddon;
   const sent: number[][] = [];
   const failures: AirlockError[] = [];
-  const open = (): TapDevice => new TapDevice(addon, options, { sent: (frames) => void sent.push(...frames.map((each) => [...each])), failed: (error) => void failures.push(error) });
+  const open = (): TapDevice => new TapDevice(addon, options, {
+    sent: (frames) => void sent.push(...frames.map((each) => [...each])),
+    failed: (error) => void failures.push(error),
+  });
   return { open, written, calls, sent, failures, deliver: (...args: Parameters<Deliver>) => deliver(...args) };
 }
 

@@ -35,8 +35,9 @@ export class TapDevice {
     try {
       this.#reader = new addon.TapReader(fd, (batch, sizes, errno) => {
         if (this.#closed) return;
-        if (batch === undefined) events.failed(new AirlockError("Closed", `the interface ${name} is gone (errno ${errno}); was it deleted?`, { interface: name, errno }));
-        else events.sent(cut(batch, sizes));
+        if (batch !== undefined) return events.sent(cut(batch, sizes));
+        const what = `the interface ${name} is gone (errno ${errno}); was it deleted?`;
+        events.failed(new AirlockError("Closed", what, { interface: name, errno }));
       });
     } catch (error) {
       closeSync(fd);
@@ -118,20 +119,23 @@ function openTap(addon: NativeAddon, options: TapOptions): { readonly fd: number
 /** What an operator can do about it. */
 function refusal(name: string, cause: unknown): AirlockError {
   const { code = "" } = cause as NodeJS.ErrnoException;
-  const say = (kind: "Unsupported" | "AddressInUse", text: string): AirlockError => new AirlockError(kind, text, { interface: name, errno: code }, { cause });
+  const say = (kind: "Unsupported" | "AddressInUse", what: string, advice: string): AirlockError =>
+    new AirlockError(kind, `${what}: ${advice}`, { interface: name, errno: code }, { cause });
   switch (code) {
     case "EPERM":
     case "EACCES":
-      return say("Unsupported", `no right to make the interface ${name} (${code}): run with CAP_NET_ADMIN, or make it for this user first: ip tuntap add dev ${name} mode tap user NAME`);
+      return say("Unsupported", `no right to make the interface ${name} (${code})`,
+        `run with CAP_NET_ADMIN, or make it for this user first: ip tuntap add dev ${name} mode tap user NAME`);
     case "ENOENT":
     case "ENODEV":
     case "ENXIO":
-      return say("Unsupported", `this system has no TAP interfaces (${code} for /dev/net/tun): load the module with modprobe tun, or give the container the device /dev/net/tun`);
+      return say("Unsupported", `this system has no TAP interfaces (${code} for /dev/net/tun)`,
+        "load the module with modprobe tun, or give the container the device /dev/net/tun");
     case "EBUSY":
-      return say("AddressInUse", `the interface ${name} is in use by another process; stop that, or choose another "interface"`);
+      return say("AddressInUse", `the interface ${name} is in use by another process`, 'stop that, or choose another "interface"');
     case "EINVAL":
-      return say("AddressInUse", `the interface ${name} is there already and is no TAP interface; choose another "interface"`);
+      return say("AddressInUse", `the interface ${name} is there already and is no TAP interface`, 'choose another "interface"');
     default:
-      return say("Unsupported", `no TAP interface ${name} can be made here: ${errorText(cause)}`);
+      return say("Unsupported", `no TAP interface ${name} can be made here`, errorText(cause));
   }
 }

@@ -10,12 +10,12 @@ import type { ExportContext, ExportDefinition, RunningExport } from "../export.t
 import { NetLink } from "../net-link.ts";
 import { TapDevice } from "./device.ts";
 
-/** Linux' IFNAMSIZ has room for so many and a final 0. */
-const maxNameLength = 15;
+/** Linux' IFNAMSIZ has room for 15 and a final 0; these characters need no quotes anywhere. */
+const interfaceName = /^(?!\.{1,2}$)[A-Za-z0-9_.-]{1,15}$/;
 
 const options = z.strictObject({
   /** Name of the interface; default "al-" and the export's name. */
-  interface: z.string().regex(/^[A-Za-z0-9_.-]{1,15}$/, "an interface name has 1 to 15 letters, digits, or characters of _.-").refine((name) => name !== "." && name !== "..").optional(),
+  interface: z.string().regex(interfaceName, "an interface name has 1 to 15 letters, digits, or characters of _.-").optional(),
   mtu: z.number().int().min(68).max(9_216).default(1_500),
   /** Address of the interface and of the card; default is the card's own. */
   mac: z.string().regex(/^[0-9a-f][02468ace](?::[0-9a-f]{2}){5}$/i, 'a station\'s address looks like "52:54:00:12:34:56"').optional(),
@@ -63,8 +63,8 @@ class TapExport implements RunningExport {
 
   constructor(context: Context, addon: NativeAddon) {
     const { interface: chosen = `al-${context.name}`, mtu } = context.options;
-    if (chosen.length > maxNameLength || !/^[A-Za-z0-9_.-]+$/.test(chosen)) {
-      const what = `"${chosen}" is no name for an interface, which has 1 to ${maxNameLength} letters, digits, or characters of _.-`;
+    if (!interfaceName.test(chosen)) {
+      const what = `"${chosen}" is no name for an interface, which has 1 to 15 letters, digits, or characters of _.-`;
       throw new AirlockError("InvalidArgument", `${what}; choose one with "interface"`, { interface: chosen });
     }
     this.address = chosen;
@@ -112,7 +112,8 @@ class TapExport implements RunningExport {
     const { mtu, mac = permanent } = this.#context.options;
     if (this.#closing !== undefined) return;
     if (this.#device !== undefined) {
-      if (mac !== this.#mac) this.#context.log.warn(`the card's address is ${mac} now, and ${this.address} still has ${this.#mac ?? "none"}; set "mac", or restart the machine`);
+      const what = `the card's address is ${mac} now, and ${this.address} still has ${this.#mac ?? "none"}`;
+      if (mac !== this.#mac) this.#context.log.warn(`${what}; set "mac", or restart the machine`);
       return;
     }
     this.#mac = mac;
@@ -125,7 +126,8 @@ class TapExport implements RunningExport {
       },
       failed: (error) => this.#end(error),
     });
-    this.#context.log.info(`${this.address} has address ${mac} and MTU ${mtu}; give it an IP address with: ip address add 192.0.2.1/24 dev ${this.address}`);
+    const advice = `give it an IP address with: ip address add 192.0.2.1/24 dev ${this.address}`;
+    this.#context.log.info(`${this.address} has address ${mac} and MTU ${mtu}; ${advice}`);
   }
 
   /** Passes on what waits; the next batch comes when all of it was taken. */
@@ -141,7 +143,7 @@ class TapExport implements RunningExport {
     void this.#device?.setCarrier(up).then((hindrance) => {
       if (hindrance === undefined || this.#carrierHindered) return;
       this.#carrierHindered = true;
-      const advice = `if it was moved to another network namespace, "ip link set dev ${this.address} carrier on" there puts right what it was left with`;
+      const advice = `if it was moved to another network namespace, "ip link set dev ${this.address} carrier on" there puts it right`;
       this.#context.log.info(`programs do not see whether ${this.address} has a link: ${hindrance}; ${advice}`);
     });
   }

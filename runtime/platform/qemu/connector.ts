@@ -28,17 +28,16 @@ const notYet = new Set(["ENOENT", "ECONNREFUSED"]);
 
 /** @throws AirlockError PlatformUnavailable when it takes no connection in time */
 export async function openConnector(connector: Connector): Promise<net.Socket> {
-  const deadline = performance.now() + connectTimeoutMs;
-  for (;;) {
-    const result = await connect(connector.socketPath, deadline - performance.now());
+  for (let waitedMs = 0; ; waitedMs += retryMs) {
+    const result = await connect(connector.socketPath);
     if (result instanceof net.Socket) return result;
-    if (!notYet.has(result.code ?? "") || performance.now() + retryMs >= deadline) throw refused(connector, errorText(result), result);
+    if (!notYet.has(result.code ?? "") || waitedMs >= connectTimeoutMs) throw refused(connector, errorText(result), result);
     await sleep(retryMs);
   }
 }
 
 /** The connected socket, or why there is none. */
-function connect(path: string, timeoutMs: number): Promise<net.Socket | NodeJS.ErrnoException> {
+function connect(path: string): Promise<net.Socket | NodeJS.ErrnoException> {
   return new Promise((resolve) => {
     const socket = net.connect({ path, allowHalfOpen: false });
     const fail = (error: NodeJS.ErrnoException): void => {
@@ -46,7 +45,7 @@ function connect(path: string, timeoutMs: number): Promise<net.Socket | NodeJS.E
       socket.destroy();
       resolve(error);
     };
-    const timer = setTimeout(() => fail(new Error(`no answer in ${connectTimeoutMs} ms`)), Math.max(1, timeoutMs));
+    const timer = setTimeout(() => fail(new Error(`no answer in ${connectTimeoutMs} ms`)), connectTimeoutMs);
     socket.once("error", fail);
     socket.once("connect", () => {
       clearTimeout(timer);

@@ -2,6 +2,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { clockManifest, labText, MachineFiles } from "../../test/fixtures/machine-files.ts";
+import type { DeviceDescription } from "../bus/device.ts";
 import { judge, matchDrivers } from "./match.ts";
 
 function problems(files: MachineFiles, text: string): string[] {
@@ -46,6 +47,71 @@ describe("assignments", () => {
     const machine = files.load(change("device: rtc\n", "device: rtc\n    restart: { escalate: { to: alternative, package: polling } }\n"));
     const [clock] = matchDrivers(machine, machine.devices);
     expect(clock!.alternative).toMatchObject({ package: { manifest: { name: "polling" } }, grant: { driver: "clock", irqs: [] } });
+  });
+});
+
+describe("PCI devices", () => {
+  const identity = (change: object): DeviceDescription["pci"] => ({ address: "00:04.0", identity: {
+    vendorId: 0x1b36, deviceId: 0x10, classCode: 0x010802, revision: 2, subsystemVendorId: 0, subsystemId: 0, bars: [], interruptPin: 1, functionReset: true, ...change,
+  } });
+  const disk: DeviceDescription = {
+    name: "nvme0", compatible: ["nvme"], options: {}, irqs: { msix0: 1024 }, pci: identity({}),
+    windows: { bar0: { kind: "mmio", base: 0xe000_0000, sizeBytes: 8192, widths: [8, 16, 32] }, config: { kind: "config", base: 0, sizeBytes: 256, widths: [8, 16, 32] } },
+  };
+  const manifest = {
+    ...clockManifest, name: "nvme", class: "block", compatible: ["nvme"], quiesce: [], options: {},
+    needs: { windows: { bar0: { sizeBytes: 4096, rights: "readwrite", widths: [32] } }, irqs: ["msix0"], dma: { ring: { size: 5000 }, data: { size: "1MiB", use: "buffers" } } },
+  };
+  const text = (match: string, more = ""): string => `machine: pci
+platform: { type: sim }
+devices: { nvme0: { compatible: [nvme], pci: { address: "00:04.0" } } }
+drivers:
+  disk:
+    package: disk
+    match: ${match}
+    grants: [bar0, msix0, ring, data]
+${more}`;
+  const judged = (files: MachineFiles, match: string, more?: string, device = disk) => {
+    files.package("disk", manifest);
+    return judge(files.load(text(match, more)), [device]);
+  };
+
+  test.each([
+    "{ pci: { class: 0x010802 } }", "{ pci: { vendor: 0x1b36, device: 0x10 } }", '{ pci: { address: "00:04.0" } }', "{ compatible: nvme }", "{ compatible: nvme, pci: { class: 0x010802 } }",
+  ])("%s finds it, and the grant has its memory at addresses of its own domain", (match) => {
+    using files = new MachineFiles();
+    const { problems: found, drivers } = judged(files, match);
+    expect(found.list).toEqual([]);
+    expect(drivers[0]!.assignments[0]!.grant).toMatchObject({
+      windows: [{ name: "bar0", sizeBytes: 4096 }], irqs: [{ name: "msix0" }], dma: [{ name: "ring", sizeBytes: 8192, guest: true }, { name: "data", sizeBytes: 2 ** 20, guest: false }],
+    });
+  });
+
+  test.each([
+    ["{ pci: { class: 0x010601 } }", "match wants PCI class 0x10601; it is 0x10802"], ["{ pci: { vendor: 0x8086 } }", "match wants PCI vendor 0x8086; it is 0x1b36"],
+    ["{ pci: { vendor: 0x1b36, device: 0x11 } }", "match wants PCI device 0x11; it is 0x10"], ['{ pci: { address: "00:05.0" } }', "match wants the PCI device at 00:05.0; it is at 00:04.0"],
+    ["{ compatible: ahci, pci: { class: 0x010802 } }", "match wants ahci; it is nvme"],
+  ])("%s does not, and says why", (match, reason) => {
+    using files = new MachineFiles();
+    expect(judged(files, match).drivers[0]!.devices[0]).toEqual({ device: "nvme0", matched: false, reason });
+  });
+
+  test("a device that is not on the bus has no identity and no DMA", () => {
+    using files = new MachineFiles();
+    const { pci: _pci, ...plain } = disk;
+    expect(judged(files, "{ pci: { class: 0x010802 } }", "", plain).drivers[0]!.devices[0]!.reason).toBe("match wants a PCI device; it is none");
+    expect(judged(files, "{ compatible: nvme }", "", plain).problems.list.map(({ text: what }) => what)).toContain(
+      'driver "disk": device "nvme0" has no DMA: it is not on the PCI bus; name another package or device',
+    );
+  });
+
+  test("more memory than the limit is refused, and granted by a higher one", () => {
+    using files = new MachineFiles();
+    const found = (more: string): string[] => judged(files, "{ compatible: nvme }", more).problems.list.map(({ text: what }) => what);
+    expect(found("    limits: { dma: 64KiB }\n")).toEqual([
+      'package "nvme" of driver "disk" needs 1056768 bytes of DMA memory, more than its limit of 65536; grant it with limits: { dma: 1056768 }',
+    ]);
+    expect(found("    limits: { dma: 1056768 }\n")).toEqual([]);
   });
 });
 

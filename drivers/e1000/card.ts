@@ -80,7 +80,10 @@ export class Card {
     const entries = (name: string): number => Math.floor(Number(context.options[name] ?? 256) / ringUnit) * ringUnit;
     const transmitBytes = entries("transmitRing") * descriptorBytes;
     const neededBytes = transmitBytes + entries("receiveRing") * descriptorBytes;
-    if (neededBytes > memory.sizeBytes) throw new AirlockError("InvalidArgument", `DMA memory "${memory.name}" has ${memory.sizeBytes} bytes, these rings need ${neededBytes}; make them smaller`);
+    if (neededBytes > memory.sizeBytes) {
+      const has = `DMA memory "${memory.name}" has ${memory.sizeBytes} bytes`;
+      throw new AirlockError("InvalidArgument", `${has}, these rings need ${neededBytes}; make them smaller`);
+    }
     this.#context = context;
     this.#regs = regs;
     this.#line = context.irq("intx");
@@ -231,7 +234,9 @@ export class Card {
     this.#watch();
     if (++this.#stillTicks <= maxStillTicks || this.#drainingTransmit !== undefined) return undefined;
     this.#stillTicks = 0;
-    if (++this.#hangs > maxHangs) throw new AirlockError("HardwareLost", `the transmitter of the e1000 hangs, and ${maxHangs} restarts of it did not help`);
+    if (++this.#hangs > maxHangs) {
+      throw new AirlockError("HardwareLost", `the transmitter of the e1000 hangs, and ${maxHangs} restarts of it did not help`);
+    }
     this.#context.log.warn("the transmitter hangs; starting it anew");
     return this.#takeBack(TransmitStatus.dropped);
   }
@@ -257,8 +262,8 @@ function program(regs: RegisterWindow, interruptsPerSecond: number): void {
   regs.write32(Offset.control, Ctrl.setLinkUp | Ctrl.autoSpeed);
   for (const offset of [Offset.flowAddressLow, Offset.flowAddressHigh, Offset.flowType, Offset.flowTimer]) regs.write32(offset, 0);
   clearAddresses(regs);
-  for (const offset of [Offset.receiveDelay, Offset.receiveAbsoluteDelay, Offset.transmitDelay, Offset.transmitAbsoluteDelay]) regs.write32(offset, 0);
-  regs.write32(Offset.receiveChecksum, 0);
+  const { receiveDelay, receiveAbsoluteDelay, transmitDelay, transmitAbsoluteDelay, receiveChecksum } = Offset;
+  for (const offset of [receiveDelay, receiveAbsoluteDelay, transmitDelay, transmitAbsoluteDelay, receiveChecksum]) regs.write32(offset, 0);
   regs.write32(Offset.transmitGap, packetGaps);
   const units = interruptsPerSecond === 0 ? 0 : 1e9 / (interruptsPerSecond * throttleUnitNanos);
   regs.write32(Offset.interruptThrottling, Math.min(throttleMost, Math.round(units)));

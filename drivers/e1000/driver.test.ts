@@ -155,7 +155,8 @@ describe("configuration", () => {
     expect(await arrived({})).toEqual([100, 102]);
   });
 
-  test.each([[68, 2048], [1500, 2048], [2026, 2048], [2027, 4096], [4000, 4096], [9000, 16384], [9216, 16384]])("an MTU of %i with buffers of %i", async (mtu, buffer) => {
+  const sizes = [[68, 2048], [1500, 2048], [2026, 2048], [2027, 4096], [4000, 4096], [9000, 16384], [9216, 16384]] as const;
+  test.each(sizes)("an MTU of %i with buffers of %i", async (mtu, buffer) => {
     const card = e1000Card();
     const running = await card.run();
     await running.call("configure", { ...settings, mtu });

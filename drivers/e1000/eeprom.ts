@@ -16,7 +16,10 @@ export async function readPermanentMac(regs: RegisterWindow, clock: DriverClock)
     // Words 0 to 2 are the address, the first byte on the wire in the lower half of word 0 (5.6.1).
     if (address < 3) mac = mac * 0x1_0000 + ((word & 0xff) << 8) + (word >> 8);
   }
-  if (sum !== eepromSum) throw new AirlockError("HardwareLost", `the EEPROM of the e1000 has the checksum 0x${sum.toString(16)}, not 0x${eepromSum.toString(16)}: its contents are lost`);
+  if (sum !== eepromSum) {
+    const sums = `0x${sum.toString(16)}, not 0x${eepromSum.toString(16)}`;
+    throw new AirlockError("HardwareLost", `the EEPROM of the e1000 has the checksum ${sums}: its contents are lost`);
+  }
   return mac;
 }
 

@@ -119,8 +119,9 @@ export class AdminQueue {
   execute(what: string, command: AdminCommand): Promise<number> {
     return new Promise((resolve, reject) => {
       this.submit(command, (status, result) => {
+        const failure = status === dropped ? "did not complete it in time" : `refused it with ${statusText(status)}`;
         if (status === 0) resolve(result);
-        else reject(new Error(`${what}: ${status === dropped ? "the controller did not complete it in time" : `the controller refused it with ${statusText(status)}`}`));
+        else reject(new Error(`${what}: the controller ${failure}`));
       });
     });
   }

@@ -108,7 +108,8 @@ export class DiskDriver {
   }
 
   #keep(words: Uint32Array, count: number): void {
-    if (this.#backlogCount + count > this.#layout.depth) throw new Error(`a request beyond the ${this.#layout.depth} that this driver takes at once`);
+    const { depth } = this.#layout;
+    if (this.#backlogCount + count > depth) throw new Error(`a request beyond the ${depth} that this driver takes at once`);
     this.#backlog.set(words.subarray(0, count * requestWords), this.#backlogCount * requestWords);
     this.#backlogCount += count;
   }
@@ -128,7 +129,9 @@ export class DiskDriver {
     this.#admin.reap();
     if (this.#up) {
       // Not by this driver: it may have lost its power, and with that its cache, which only the shadow can make good, after a restart.
-      if (this.#controller.failed()) throw new AirlockError("HardwareLost", "the NVMe controller has failed, or was reset by something else; what its cache held may be lost");
+      if (this.#controller.failed()) {
+        throw new AirlockError("HardwareLost", "the NVMe controller has failed, or was reset by something else; what its cache held may be lost");
+      }
       this.#io.reap();
       const why = this.#whyReset();
       if (why !== undefined) return this.#reset(why);
@@ -163,7 +166,9 @@ export class DiskDriver {
     const now = this.#context.clock.nowMicros();
     if (now - this.#lastResetMicros > resetPeriodMs * 1_000) this.#resets = 0;
     this.#lastResetMicros = now;
-    if (++this.#resets > maxResets) throw new AirlockError("HardwareLost", `${why}, and ${maxResets} resets within ${resetPeriodMs / 1_000} s did not help`);
+    if (++this.#resets > maxResets) {
+      throw new AirlockError("HardwareLost", `${why}, and ${maxResets} resets within ${resetPeriodMs / 1_000} s did not help`);
+    }
     this.#up = false;
     this.#context.log.warn(`${why}; resetting the controller`);
     this.#events.disarm();
@@ -187,7 +192,7 @@ export class DiskDriver {
   /** Requests that are out were made for the blocks of before: only the number of blocks may change under a driver. */
   #adopt(namespace: Namespace): void {
     if (this.#namespace !== undefined && namespace.blockShift !== this.#namespace.blockShift) {
-      throw new Error(`namespace ${this.#namespaceId} has changed its blocks from 2^${this.#namespace.blockShift} to 2^${namespace.blockShift} bytes`);
+      throw new Error(`namespace ${this.#namespaceId} has changed its blocks to 2^${namespace.blockShift} bytes`);
     }
     this.#namespace = namespace;
     this.#io.configure(namespace);

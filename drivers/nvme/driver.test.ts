@@ -91,7 +91,8 @@ describe.each([false, true])("requests, memory separate: %s", (separate) => {
       bytes.fill(0);
       await running.submit("io", ...upTo(count).map((n) => blockRequest(n, BlockOp.read, { lba: n, blocks: 1, iova: iova + n * 4096 })));
       await running.advance(1);
-      expect(running.takeCompletions("io").map(([tag, status]) => [tag, status])).toEqual([...upTo(count), ...upTo(count)].map((n) => [n, BlockStatus.ok]));
+      const completed = running.takeCompletions("io").map(([tag, status]) => [tag, status]);
+      expect(completed).toEqual([...upTo(count), ...upTo(count)].map((n) => [n, BlockStatus.ok]));
       expect(upTo(count).map((n) => bytes[n * 4096])).toEqual(upTo(count).map((n) => (round * 7 + n) & 0xff));
     }
   });

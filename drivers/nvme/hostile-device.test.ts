@@ -198,7 +198,8 @@ describe("completions that lie", () => {
     await running.advance(1);
     const { mediaError, ioError, readOnly, noSpace, aborted } = BlockStatus;
     expect(running.takeCompletions("io")).toEqual([
-      [0, mediaError, 0x281], [1, ioError, 0x4286], [2, readOnly, 0x020], [3, noSpace, 0x081], [4, aborted, 0x007], [5, ioError, 0x006], [6, ioError, 0x7fff],
+      [0, mediaError, 0x281], [1, ioError, 0x4286], [2, readOnly, 0x020], [3, noSpace, 0x081], [4, aborted, 0x007], [5, ioError, 0x006],
+      [6, ioError, 0x7fff],
     ]);
   });
 

@@ -83,7 +83,7 @@ export function parseNamespace(bytes: Uint8Array, id: number, controller: Contro
   if (blocks === 0) throw unusable("is empty or not active");
   if (blocks * 2 ** blockShift > Number.MAX_SAFE_INTEGER) throw unusable(`says it has ${blocks} blocks of ${2 ** blockShift} bytes`);
   const maxTransferBytes = Math.min(controller.maxTransferBytes, mostTransferBytes);
-  if (maxTransferBytes < 2 ** blockShift || maxTransferBytes < pageBytes) throw unusable(`has blocks larger than the ${maxTransferBytes} bytes of one command`);
+  if (maxTransferBytes < Math.max(pageBytes, 2 ** blockShift)) throw unusable(`has blocks larger than the ${maxTransferBytes} bytes of one command`);
   const dlfeat = bytes[NamespaceField.dlfeat]!;
   return {
     label: controller.label, volatileCache: controller.volatileCache, writeZeroes: controller.writeZeroes, discard: controller.discard,
@@ -99,7 +99,8 @@ export function listsNamespace(bytes: Uint8Array, id: number): boolean {
 
 function checkEntrySize(queue: string, sizes: number, shift: number): void {
   if ((sizes & 0xf) > shift || sizes >> 4 < shift) {
-    throw new AirlockError("Unsupported", `the NVMe controller's ${queue} queue entries have 2^${sizes & 0xf} to 2^${sizes >> 4} bytes, not 2^${shift}`);
+    const range = `2^${sizes & 0xf} to 2^${sizes >> 4}`;
+    throw new AirlockError("Unsupported", `the NVMe controller's ${queue} queue entries have ${range} bytes, not 2^${shift}`);
   }
 }
 

@@ -213,7 +213,8 @@ export class IoQueue {
     const head = word & 0xffff;
     const unfetched = (this.#tail - head) & (ioEntries - 1);
     if (word >>> 16 !== ioQueueId || head >= ioEntries || unfetched > this.outstanding) {
-      throw new Error(`the device lies: submission queue ${word >>> 16}, head ${head}, while the tail is ${this.#tail} and ${this.outstanding} commands are out`);
+      const state = `while the tail is ${this.#tail} and ${this.outstanding} commands are out`;
+      throw new Error(`the device lies: submission queue ${word >>> 16}, head ${head}, ${state}`);
     }
   }
 }

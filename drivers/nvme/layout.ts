@@ -60,7 +60,8 @@ export function layOut(memory: DmaMemory, capabilities: Capabilities, wantedDept
   const ranges = take(depth * rangeBytes);
   const lists = take(listWindows * pageBytes);
   if (used > memory.sizeBytes) {
-    throw new AirlockError("InvalidArgument", `DMA memory "${memory.name}" has ${memory.sizeBytes} bytes, ${depth} commands need ${used}; lower queueDepth`);
+    const has = `DMA memory "${memory.name}" has ${memory.sizeBytes} bytes`;
+    throw new AirlockError("InvalidArgument", `${has}, ${depth} commands need ${used}; lower queueDepth`);
   }
   return { depth, ioEntries, adminSubmission, adminCompletion, adminData, ioSubmission, ioCompletion, ranges, lists };
 }

@@ -15,7 +15,8 @@ export interface HardwareBackend {
   /** The line number of a device's interrupt by resource name; undefined when there is none. */
   irqNumber(device: string, irq: string): number | undefined;
   /**
-   * Opens an empty IOMMU domain for the device's DMA; one at a time. `fault` is called for each access that was blocked.
+   * Opens an empty IOMMU domain for the device's DMA and closes the one it had, if its driver was given up without being torn
+   * down. `fault` is called for each access that was blocked.
    * Undefined for a device without DMA.
    */
   openDomain(device: string, fault: (fault: DmaFault) => void): IommuDomain | undefined;

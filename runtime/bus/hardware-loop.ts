@@ -46,7 +46,6 @@ class HardwareLoop {
         idlePasses = worked ? 0 : idlePasses + 1;
         if (idlePasses > spinPasses) this.#sleep();
       }
-      this.#backend.close();
     } catch (error) {
       for (const server of this.#servers.values()) server.lose();
       this.#send({ type: "lost", reason: errorText(error) });
@@ -99,7 +98,12 @@ class HardwareLoop {
       }
       case "statistics": return this.#backend.statistics(request.device);
       case "power-cut": this.#backend.powerCut(request.device); return undefined;
-      case "stop": this.#stopping = true; return undefined;
+      case "stop": {
+        this.#stopping = true;
+        // Before the answer, after which this thread may be ended at any moment.
+        this.#backend.close();
+        return undefined;
+      }
       default: return this.#tearDown(request);
     }
   }

@@ -60,7 +60,8 @@ export class HardwareThread {
     const { port1, port2 } = new MessageChannel();
     const doorbell = createDoorbell();
     const workerData: HardwareThreadData<unknown> = { doorbell, control: port2, platform };
-    const worker = new Worker(threadEntry(module), { workerData, transferList: [port2], name: "airlock-hardware" });
+    // Its backend closes what it has open. Node would complain of descriptors that came from the addon.
+    const worker = new Worker(threadEntry(module), { workerData, transferList: [port2], name: "airlock-hardware", trackUnmanagedFds: false });
     const thread = new HardwareThread(clock, worker, port1, doorbell);
     try {
       await thread.#awaitReady();

@@ -33,4 +33,6 @@ export interface IommuDomain {
   unmap(iova: number, sizeBytes: number): void;
   /** Unmaps everything; from now on all of the device's DMA is blocked. Idempotent. */
   close(): void;
+  /** False once it was closed, or another domain was opened for its device. */
+  readonly isOpen: boolean;
 }

@@ -72,10 +72,12 @@ export class IrqLine {
 
   #evaluate(): void {
     if (!(this.asserted || this.#latched) || this.owed) return;
-    for (const binding of [...this.#bindings]) {
-      // A message is used up by whoever gets it.
-      if (binding.deliver(this.#rises)) this.#latched = false;
-    }
+    // A message is used up by whoever gets it. Another one may come, and be delivered, while this one is.
+    const isMessage = this.#latched;
+    this.#latched = false;
+    let isTaken = false;
+    for (const binding of [...this.#bindings]) isTaken = binding.deliver(this.#rises) || isTaken;
+    if (isMessage && !isTaken) this.#latched = true;
   }
 }
 

@@ -94,7 +94,8 @@ export class VirtualBus {
 
   /** The device starts no DMA any more: no bus mastering, and a reset where the bus can give one. */
   stopDma(): void {
-    if (this.#domain === undefined) return;
+    // A device that is another generation's by now is not touched any more.
+    if (this.#domain?.isOpen !== true) return;
     this.#backend.setBusMaster(this.grant.device, false);
     this.#backend.resetDevice(this.grant.device);
   }

@@ -41,7 +41,6 @@ describe.each(setups)("journal: $journal, the driver crashes first: $crash", ({ 
     for (let round = 0; round < rounds; round++) {
       client.resume();
       await sleep(client.pick(workMs));
-      const death = client.pick(2 * deaths.length);
       if (crash) await dies(lab, deaths[client.pick(2 * deaths.length)]);
       await sleep(delaysMs[client.pick(delaysMs.length)]!);
       client.cutting();

@@ -19,6 +19,9 @@ export class Trouble {
   readonly #options: TroubleOptions;
   readonly #ended: Promise<void>;
   #going = true;
+  #awayMs = 0;
+  /** When the present failure was injected. */
+  #since: number | undefined;
   /** Ends the present pause. */
   #wake: () => void = () => undefined;
 
@@ -61,9 +64,9 @@ export class Trouble {
     if (wrong.length > 0) throw new Error(`${wrong.length} of ${this.trials.length} failures went wrong: ${JSON.stringify(wrong)}`);
   }
 
-  /** How long the driver was not there for its clients, all failures together; at most. */
+  /** For how long the driver may not have been there for its clients: from the injection of each failure to its recovery, also of the present one. */
   get awayMs(): number {
-    return this.trials.reduce((sum, { detectMs = 0, recoveryMs = 0 }) => sum + detectMs + recoveryMs, 0);
+    return this.#awayMs + (this.#since === undefined ? 0 : performance.now() - this.#since);
   }
 
   /** One line for whoever reads the test's output. */
@@ -76,10 +79,13 @@ export class Trouble {
   async #run(): Promise<void> {
     const { machine, driver } = this.#lab;
     for (let turn = 0; this.#going; turn++) {
-      const began = performance.now();
+      this.#since = performance.now();
       this.trials.push(await injectOnce(machine, driver, this.#faults[turn % this.#faults.length]!));
+      const tookMs = performance.now() - this.#since;
+      this.#awayMs += tookMs;
+      this.#since = undefined;
       const { pauseMs = 100, everyMs } = this.#options;
-      await this.#pause(everyMs === undefined ? pauseMs : Math.max(0, everyMs - (performance.now() - began)));
+      await this.#pause(everyMs === undefined ? pauseMs : Math.max(0, everyMs - tookMs));
     }
   }
 

@@ -227,6 +227,23 @@ export function platformDmaSuite(factory: PlatformFactory): void {
       await made.connect([good]);
     });
 
+    test("a connection that replaces one nobody tore down has the device for itself; the late end of the old one changes nothing", async () => {
+      await using made = await rig();
+      const old = [made.page("queues", queues), made.page("data", data)] as const;
+      const abandoned = await made.connect(old);
+      await made.enable();
+      abandoned.gate();
+      const next = [made.page("queues", queues), made.page("data", data)] as const;
+      await made.connect(next);
+      await made.enable();
+      await abandoned.close();
+      made.submitIdentify(next[0].ramOffset, data);
+      await made.until(() => made.completion(next[0].ramOffset)[3] !== 0, "the new generation is served");
+      expect(made.bytes(next[1].ramOffset).every((byte) => byte === 0xee)).toBe(false);
+      expect(made.bytes(old[1].ramOffset).every((byte) => byte === 0xee)).toBe(true);
+      expect(made.faults()).toEqual([]);
+    });
+
     test("configuration space says who the device is and takes no other identity", async () => {
       await using made = await rig();
       await made.connect([]);

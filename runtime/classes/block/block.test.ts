@@ -148,6 +148,22 @@ describe("order", () => {
     expect(shadow.pending).toBe(0);
   });
 
+  test("large calls take turns, and what they took in memory is given back", async () => {
+    const largest = 33_554_432;
+    const { volume, attach, serveAll, shadow } = openBlock({ blocks: largest / blockBytes, identity: { maxTransferBytes: 262_144 } });
+    const driver = await attach();
+    // Together more than may be under way at once; one after the other more than may wait.
+    const together = [volume.read(0, largest), volume.read(0, largest), volume.read(0, largest)];
+    await serveAll(driver);
+    for (const data of await Promise.all(together)) expect(data).toHaveLength(largest);
+    for (let round = 0; round < 6; round++) {
+      const read = volume.read(0, largest);
+      await serveAll(driver);
+      expect(await read).toHaveLength(largest);
+    }
+    expect(shadow.pending).toBe(0);
+  });
+
   test("a large call gets its turn among small ones", async () => {
     const { volume, attach, shadow } = openBlock({ bufferBytes: 65_536, identity: { queueDepth: 64 } });
     const driver = await attach();

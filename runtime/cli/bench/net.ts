@@ -2,6 +2,7 @@
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import Table from "cli-table3";
+import { AirlockError } from "../../api/errors.ts";
 import { threadEntry } from "../../bus/thread-entry.ts";
 import type { NetInterface, OpenInterface } from "../../classes/net/interface.ts";
 import { bundleDriver } from "../../host/bundle.ts";
@@ -104,13 +105,15 @@ function measureFed(tier: TierName, ms: number): Promise<number[]> {
     await feeder!.up;
     const rates: number[] = [];
     for (const { frameBytes, batch } of cases) {
+      const frames = Array.from({ length: batch }, () => frame(frameBytes));
       let given = feeder!.completed;
       rates.push(await measure(ms, () => feeder!.completed, () => {
-        const isTaken = feeder!.send(batch, frameBytes);
+        const isTaken = feeder!.send(frames);
         if (isTaken) given += batch;
         return isTaken;
       }, () => given, batch));
     }
+    if (feeder!.refused > 0) throw new AirlockError("Unsupported", `the driver did not send ${feeder!.refused} frames`);
     return rates;
   }, { shadow: (environment) => (feeder = new NetFeeder(environment)) });
 }

@@ -54,15 +54,15 @@ export class QemuPciBus {
     return this.#functions.get(device)?.config;
   }
 
-  /** @throws AirlockError InvalidArgument while the device has a domain */
   openDomain(device: string, fault: (fault: DmaFault) => void): IommuDomain | undefined {
     const found = this.#functions.get(device);
     if (found === undefined) return undefined;
-    if (this.#domains.has(device)) throw new AirlockError("InvalidArgument", `device "${device}" is in a domain already; close that first`, { device });
+    if (this.#domains.has(device)) this.#takeOver(device);
     const { slot, messagePage } = found;
     const domain = new VtdDomain({ device, slot, messagePage, ramBytes: this.#ram.sizeBytes, firstFreeOffset }, this.#unit, this.#pages, fault);
     this.#domains.set(device, domain);
     return {
+      get isOpen() { return domain.isOpen; },
       map: (mapping) => domain.map(mapping),
       unmap: (iova, sizeBytes) => domain.unmap(iova, sizeBytes),
       close: () => {
@@ -73,6 +73,15 @@ export class QemuPciBus {
         this.#domains.delete(device);
       },
     };
+  }
+
+  /** The device's last driver was given up without being torn down. */
+  #takeOver(device: string): void {
+    this.setBusMaster(device, false);
+    this.resetDevice(device);
+    this.pollFaults();
+    this.#domains.get(device)?.close();
+    this.#domains.delete(device);
   }
 
   setBusMaster(device: string, on: boolean): void {

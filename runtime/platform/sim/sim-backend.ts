@@ -106,7 +106,13 @@ export class SimBackend implements HardwareBackend {
   }
 
   openDomain(device: string, fault: (fault: DmaFault) => void): IommuDomain | undefined {
-    return this.#devices.get(device)?.pci === undefined ? undefined : this.#iommu?.open(device, fault);
+    if (this.#devices.get(device)?.pci === undefined || this.#iommu === undefined) return undefined;
+    // A driver that was given up without being torn down has left its device at work.
+    if (this.#iommu.isOpen(device)) {
+      this.setBusMaster(device, false);
+      this.resetDevice(device);
+    }
+    return this.#iommu.open(device, fault);
   }
 
   setBusMaster(device: string, on: boolean): void {

@@ -23,7 +23,11 @@ export class SimIommu {
     return unit;
   }
 
-  /** @throws AirlockError InvalidArgument while the device has a domain */
+  isOpen(device: string): boolean {
+    return this.#units.get(device)?.isOpen ?? false;
+  }
+
+  /** @throws AirlockError NotFound */
   open(device: string, fault: (fault: DmaFault) => void): IommuDomain {
     const unit = this.#units.get(device);
     if (unit === undefined) throw new AirlockError("NotFound", `there is no device "${device}" with DMA`, { device });
@@ -46,8 +50,12 @@ class DeviceUnit implements DmaPort {
     this.#all = ram.view(0, ram.sizeBytes);
   }
 
+  get isOpen(): boolean {
+    return this.#domain?.isOpen ?? false;
+  }
+
   open(fault: (fault: DmaFault) => void): IommuDomain {
-    if (this.#domain?.isOpen === true) throw new AirlockError("InvalidArgument", `device "${this.#device}" is in a domain already; close that first`, { device: this.#device });
+    this.#domain?.close();
     this.#domain = new Domain(this.#ram.sizeBytes, fault);
     return this.#domain;
   }

@@ -37,7 +37,8 @@ export class SimPlatform implements Platform<ChannelHandle> {
 
   /** @throws AirlockError NotFound for a device no model is compatible with, PlatformUnavailable when the thread fails. */
   static async start(options: Omit<SimThreadOptions, "ram">, clock: Clock): Promise<SimPlatform> {
-    await findSimDevices(options.devices);
+    // Told here for what is wrong with them; what they are plugged into is the thread's, and some can be opened only once.
+    for (const { network } of await findSimDevices(options.devices)) network.close?.();
     const ram = options.devices.some(({ pci }) => pci !== undefined) ? createRam(simRamBytes, 0) : undefined;
     try {
       return new SimPlatform(await HardwareThread.start("platform/sim/sim-thread", { ...options, ram }, clock), options.devices, ram);

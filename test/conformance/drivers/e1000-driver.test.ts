@@ -36,7 +36,8 @@ async function start(bench: DmaDeviceBench) {
     look();
     await running.advance(0.1);
   };
-  const post = (...tags: number[]): Promise<void> => running.submit("receive", ...tags.map((tag) => [tag, slotBytes, into.iova + tag * slotBytes, 0]));
+  const post = (...tags: number[]): Promise<void> =>
+    running.submit("receive", ...tags.map((tag) => [tag, slotBytes, into.iova + tag * slotBytes, 0]));
   /** Gives frames to the driver and waits until all are completed. */
   const send = async (...frames: Uint8Array[]): Promise<number[][]> => {
     for (const [tag, frame] of frames.entries()) await bench.writeMemory(out.iova + tag * slotBytes, frame);

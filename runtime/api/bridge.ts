@@ -29,6 +29,8 @@ export interface Bridge {
    * driver wrote, with 0 what the device wrote. Does nothing where both have the same pages.
    */
   sync(region: number, offset: number, sizeBytes: number, toDevice: 0 | 1): void;
+  /** 1 when driver and device have the same pages of that region, so that `sync` has nothing to do; else 0. */
+  shared(region: number): number;
   log(level: LogLevel, text: string): void;
   /** Microseconds of the machine's clock; starts at an arbitrary value and never goes back. */
   nowMicros(): number;

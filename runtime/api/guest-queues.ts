@@ -2,9 +2,10 @@
 import type { ClassContract, Queue } from "./contract.ts";
 import type { DriverQueue } from "./driver.ts";
 import { AirlockError } from "./errors.ts";
-import { type MessageRecord, RecordKind, maxPayloadBytes } from "./records.ts";
+import { type MessageRecord, maxPayloadBytes } from "./records.ts";
 
-type Put = (kind: number, id: number, tag: number, payload: Uint8Array) => void;
+/** Sends the first `count` words as completions of queue `id`. */
+type Put = (id: number, words: Uint32Array, count: number) => void;
 
 type Handler = (words: Uint32Array, count: number) => void | Promise<void>;
 
@@ -34,9 +35,17 @@ export class GuestQueues {
     return end.deliver(record.payload);
   }
 
+  /** Requests that lie in the inbox, where they stay during the call. */
+  deliverWords(id: number, words: Uint32Array, payloadBytes: number): unknown {
+    const end = this.#ends[id];
+    if (end === undefined) throw new AirlockError("ProtocolViolation", `no queue ${id}`);
+    return end.deliverWords(words, payloadBytes);
+  }
+
   /** Sends the completions that wait. */
   flush(): void {
-    for (const end of this.#ends) end.flush();
+    const ends = this.#ends;
+    for (let index = 0; index < ends.length; index++) ends[index]!.flush();
   }
 }
 
@@ -46,6 +55,7 @@ class QueueEnd implements DriverQueue {
   readonly #changed: () => void;
   readonly #completions: Uint32Array;
   readonly #entryWords: number;
+  readonly #requestBytes: number;
   #used = 0;
   #handler: Handler | undefined;
 
@@ -54,6 +64,7 @@ class QueueEnd implements DriverQueue {
     this.#put = put;
     this.#changed = changed;
     this.#entryWords = queue.completion.words;
+    this.#requestBytes = queue.request.words * wordBytes;
     const entries = Math.floor(maxPayloadBytes / wordBytes / this.#entryWords);
     this.#completions = new Uint32Array(entries * this.#entryWords);
   }
@@ -75,21 +86,25 @@ class QueueEnd implements DriverQueue {
     if (entryWords > 2) words[at + 2] = word2;
     if (entryWords > 3) words[at + 3] = word3;
     this.#used = at + entryWords;
-    this.#changed();
+    // Only the first of a batch has news.
+    if (at === 0) this.#changed();
   }
 
   deliver(payload: Uint8Array): unknown {
-    const { name, request } = this.#queue;
-    const words = payload.length / wordBytes;
-    if (words % request.words !== 0) throw new AirlockError("ProtocolViolation", `${payload.length} bytes are no whole requests of queue ${name}`);
-    if (this.#handler === undefined) throw new AirlockError("ProtocolViolation", `init set no handler for requests of queue "${name}"`);
-    return this.#handler(new Uint32Array(payload.buffer, payload.byteOffset, words), words / request.words);
+    return this.deliverWords(new Uint32Array(payload.buffer, payload.byteOffset, payload.length >> 2), payload.length);
+  }
+
+  deliverWords(words: Uint32Array, payloadBytes: number): unknown {
+    const count = payloadBytes / this.#requestBytes;
+    if (!Number.isInteger(count)) throw new AirlockError("ProtocolViolation", `${payloadBytes} bytes are no whole requests of queue ${this.#queue.name}`);
+    if (this.#handler === undefined) throw new AirlockError("ProtocolViolation", `init set no handler for requests of queue "${this.#queue.name}"`);
+    return this.#handler(words, count);
   }
 
   flush(): void {
     if (this.#used === 0) return;
-    const bytes = new Uint8Array(this.#completions.buffer, 0, this.#used * wordBytes);
+    const used = this.#used;
     this.#used = 0;
-    this.#put(RecordKind.completions, this.#queue.id, 0, bytes);
+    this.#put(this.#queue.id, this.#completions, used);
   }
 }

@@ -292,6 +292,7 @@ class InMemoryDriver<C extends ClassContract> implements TestDriver<C> {
         space.write(offset, width, value);
       },
       irq: (line, op) => this.#irq(line, op),
+      shared: () => 0,
       sync: (region, offset, sizeBytes, toDevice) => this.#memory.sync(region, offset, sizeBytes, toDevice !== 0),
       log: (level, text) => void this.logs.push(`${levels[level]}: ${text}`),
       nowMicros: () => this.clock.nowMicros(),

@@ -109,6 +109,11 @@ export class GuestCalls {
     this.#memory!.sync(place, at, size, (bytes) => calls.copy(place, at, bytes, direction));
   }
 
+  shared(region: unknown): number {
+    this.#world();
+    return this.#memory!.isShared(numeric(region, "shared", "region")) ? 1 : 0;
+  }
+
   log(level: unknown, text: unknown): void {
     const calls = this.#world();
     const known = Object.values(LogLevel).find((each) => each === level);

@@ -16,18 +16,28 @@ export class GuestMemory {
     this.#regions = regions;
   }
 
+  /** Whether the device has the same pages. @throws AirlockError CapabilityViolation for a region that is not granted */
+  isShared(region: number): boolean {
+    return this.#region(region).bytes === undefined;
+  }
+
   /**
    * Calls `copy` when there is something to copy.
    * @throws AirlockError CapabilityViolation for a region that is not granted or a range outside of it
    */
   sync(region: number, offset: number, sizeBytes: number, copy: (bytes: Uint8Array) => void): void {
-    const found = this.#regions[region];
-    if (found === undefined) throw new AirlockError("CapabilityViolation", `there is no DMA memory number ${region}`, { capability: `dma ${region}`, reason: "handle" });
+    const found = this.#region(region);
     const isWithin = Number.isInteger(offset) && Number.isInteger(sizeBytes) && offset >= 0 && sizeBytes >= 0 && offset + sizeBytes <= found.sizeBytes;
     if (!isWithin) {
       const what = `sync of ${sizeBytes} bytes at ${offset} of DMA memory number ${region}, which has ${found.sizeBytes}`;
       throw new AirlockError("CapabilityViolation", what, { capability: `dma ${region}`, reason: "bounds", offset: Number(offset) });
     }
     if (found.bytes !== undefined && sizeBytes > 0) copy(found.bytes(offset, sizeBytes));
+  }
+
+  #region(region: number): GuestBytes {
+    const found = this.#regions[region];
+    if (found === undefined) throw new AirlockError("CapabilityViolation", `there is no DMA memory number ${region}`, { capability: `dma ${region}`, reason: "handle" });
+    return found;
   }
 }

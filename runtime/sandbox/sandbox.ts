@@ -36,7 +36,7 @@ export interface GuestFailure {
 }
 
 /** What the host does for a guest. All arguments come from the guest unchecked except where stated. */
-export interface SandboxCalls extends Omit<Bridge, "flush" | "fail" | "fault" | "sync"> {
+export interface SandboxCalls extends Omit<Bridge, "flush" | "fail" | "fault" | "sync" | "shared"> {
   /** Copies between the guest's own bytes and what the device sees of a region; only for regions that have no pages in common. */
   copy(region: number, offset: number, bytes: Uint8Array, toDevice: boolean): void;
   /** A private copy of what the guest wrote to its outbox, at most `mailboxBytes` long. */

@@ -45,6 +45,7 @@ export function sandboxMemorySuite(title: string, tier: SandboxTier, sharePages:
         expect(await evaluate("m = new Uint8Array(bridge.memory(0)), m.length + ' ' + m[100] + ' ' + m[8191]")).toBe("8192 0 0");
         expect(await evaluate("m[100] = 5, bridge.sync(0, 100, 1, 1), m[101]")).toBe("0");
         expect([bench.device[99], bench.device[100], bench.device[101]]).toEqual([9, 5, 9]);
+        expect(await evaluate("bridge.shared(0)")).toBe("0");
         expect(await evaluate("bridge.sync(0, 96, 8, 0), [...m.subarray(95, 105)].join()")).toBe("0,9,9,9,9,5,9,9,9,0");
         expect(bench.copies).toEqual([[0, 100, 1, true], [0, 96, 8, false]]);
         expect(bench.failures).toEqual([]);
@@ -59,7 +60,7 @@ export function sandboxMemorySuite(title: string, tier: SandboxTier, sharePages:
       test.each([
         ["another region", "bridge.sync(1, 0, 8, 1)"], ["a negative region", "bridge.sync(-1, 0, 8, 1)"], ["beyond the end", "bridge.sync(0, 8190, 4, 1)"],
         ["before the start", "bridge.sync(0, -1, 4, 0)"], ["a fraction", "bridge.sync(0, 0.5, 4, 0)"], ["endlessly much", "bridge.sync(0, 0, Infinity, 1)"],
-        ["the buffer of another region", "bridge.memory(1)"],
+        ["the buffer of another region", "bridge.memory(1)"], ["whether another region is shared", "bridge.shared(7)"],
       ])("%s is a denial, which finishes the guest", async (_name, code) => {
         await up(copied);
         expect(await evaluate(code)).toBeUndefined();
@@ -83,7 +84,7 @@ export function sandboxMemorySuite(title: string, tier: SandboxTier, sharePages:
           await up(pages.region);
           expect(await evaluate("m = new Uint8Array(bridge.memory(0)), [...m.subarray(4094, 4097)].join()")).toBe("1,2,3");
           expect(await evaluate("m[8191] = 77, bridge.sync(0, 0, 8192, 1), bridge.sync(0, 0, 8192, 0), 'done'")).toBe("done");
-          expect([pages.device[8191], bench.copies]).toEqual([77, []]);
+          expect([pages.device[8191], bench.copies, await evaluate("bridge.shared(0)")]).toEqual([77, [], "1"]);
           pages.revoke();
           expect(await evaluate("[m[4094], m[8191]].join()")).toBe("0,0");
           expect(await evaluate("m.fill(255), m[0]")).toBe("255");

@@ -60,7 +60,7 @@ describe("worker", () => {
         const { watchStrayErrors } = await import(workerData.stray);
         const loaded = await workerTier.load(workerData.code, workerData.name, workerData.limits);
         const calls = { setup: () => "{}", output() {}, failed: (failure) => parentPort.postMessage(failure) };
-        const sandbox = loaded.start(calls);
+        const sandbox = loaded.start(calls, []);
         const stop = watchStrayErrors(sandbox);
         sandbox.inject("now", workerData.fault);
         parentPort.once("message", stop);

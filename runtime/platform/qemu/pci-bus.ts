@@ -1,5 +1,4 @@
 /** QEMU's PCI bus 0 with the described devices on it, behind the IOMMU: what the backend asks for DMA, messages and resets. */
-import { AirlockError } from "../../api/errors.ts";
 import type { DeviceDescription } from "../../bus/device.ts";
 import type { DmaFault, IommuDomain } from "../../bus/iommu.ts";
 import type { RamAccess } from "../../bus/ram.ts";

@@ -58,6 +58,7 @@ function publicNumberCalls(context: QuickJSContext, calls: GuestCalls): BoundCal
     nowMicros: bind("nowMicros", 0, () => context.newNumber(calls.nowMicros())),
     timer: bind("timer", 2, (a, b) => calls.timer(a, b)),
     flush: bind("flush", 1, (a) => calls.flush(a)),
+    shared: bind("shared", 1, (a) => context.newNumber(calls.shared(a))),
     sync: bind("sync", 4, (a, b, c, d) => calls.sync(a, b, c, d)),
   };
 }
@@ -131,6 +132,7 @@ function bindFast(engine: Engine, calls: GuestCalls): BoundCalls | undefined {
     ["nowMicros", 0, () => number(calls.nowMicros())],
     ["timer", 2, (argc, argv) => { calls.timer(argument(argc, argv, 0), argument(argc, argv, 1)); return 0; }],
     ["flush", 1, (argc, argv) => { calls.flush(argument(argc, argv, 0)); return 0; }],
+    ["shared", 1, (argc, argv) => number(calls.shared(argument(argc, argv, 0)))],
     ["sync", 4, (argc, argv) => {
       calls.sync(argument(argc, argv, 0), argument(argc, argv, 1), argument(argc, argv, 2), argument(argc, argv, 3));
       return 0;

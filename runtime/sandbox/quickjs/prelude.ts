@@ -14,10 +14,10 @@ export const preludeSource = `(() => {
   const { freeze } = Object;
   const HereError = Error;
   const stack = () => new HereError().stack;
-  return (read, write, irq, sync, memory, log, nowMicros, timer, flush, fail, setup, fault, inbox, outbox) => [
-    freeze({ __proto__: null, read, write, irq, sync, memory, log, nowMicros, timer, flush, fail, setup, fault, inbox, outbox }), stack,
+  return (read, write, irq, shared, sync, memory, log, nowMicros, timer, flush, fail, setup, fault, inbox, outbox) => [
+    freeze({ __proto__: null, read, write, irq, shared, sync, memory, log, nowMicros, timer, flush, fail, setup, fault, inbox, outbox }), stack,
   ];
 })()`;
 
 /** The order of the calls in the function's parameters. */
-export const preludeCalls = ["read", "write", "irq", "sync", "memory", "log", "nowMicros", "timer", "flush", "fail", "setup", "fault"] as const;
+export const preludeCalls = ["read", "write", "irq", "shared", "sync", "memory", "log", "nowMicros", "timer", "flush", "fail", "setup", "fault"] as const;

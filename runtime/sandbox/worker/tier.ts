@@ -130,6 +130,7 @@ class WorkerGuest implements LoadedSandbox, WorkerSandbox {
         }
       },
       irq: guarded((line, op) => calls.irq(line, op)),
+      shared: guarded((region) => calls.shared(region)),
       sync: guarded((region, offset, sizeBytes, toDevice) => calls.sync(region, offset, sizeBytes, toDevice)),
       memory: guarded((region: number) => {
         const buffer = this.#buffers[region];

@@ -133,6 +133,24 @@ Napi::Value OpenTap(const Napi::CallbackInfo& info) {
   return result;
 }
 
+#ifndef TUNSETCARRIER
+#define TUNSETCARRIER _IOW('T', 226, int)
+#endif
+
+/// setTapCarrier(fd, up): shows the interface's programs a cable that is plugged in, or pulled; wherever the interface is by now.
+Napi::Value SetTapCarrier(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  const int fd = FdArgument(info, 0);
+  if (fd < 0) return env.Undefined();
+  if (info.Length() < 2 || !info[1].IsBoolean()) {
+    Napi::TypeError::New(env, "whether there is a carrier is a boolean").ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  const int carrier = info[1].As<Napi::Boolean>().Value() ? 1 : 0;
+  if (::ioctl(fd, TUNSETCARRIER, &carrier) != 0) ThrowErrno(env, "ioctl(TUNSETCARRIER)", errno);
+  return env.Undefined();
+}
+
 /// The sizes of frames as numbers of our own: whoever shares their buffer cannot change them after the check.
 bool SizesArgument(const Napi::CallbackInfo& info, size_t total, std::vector<uint32_t>* sizes) {
   Napi::Env env = info.Env();
@@ -213,6 +231,7 @@ bool IsTap(int fd, const char** call, int* error) {
 
 void RegisterTap(Napi::Env env, Napi::Object exports) {
   exports.Set("openTap", Napi::Function::New<OpenTap>(env, "openTap"));
+  exports.Set("setTapCarrier", Napi::Function::New<SetTapCarrier>(env, "setTapCarrier"));
   exports.Set("writeFrames", Napi::Function::New<WriteFrames>(env, "writeFrames"));
 }
 

@@ -9,6 +9,7 @@ export const errorCodes = {
   MayHaveExecuted: "the driver died during an operation that must not be repeated; it may have taken effect",
   DriverUnavailable: "the driver is held or stopped; the supervisor will not restart it by itself",
   HardwareLost: "the platform or the device went away",
+  DeviceError: "the device ended a command with an error; `status` names it",
   HardwareTimeout: "the platform did not answer a register access or a control step within its limit",
   QueueFull: "a bounded queue has no room; the caller has to slow down",
   Closed: "the object was closed or disposed before or during the call",

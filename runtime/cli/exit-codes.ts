@@ -27,6 +27,7 @@ export const exitOfError: Readonly<Record<ErrorCode, ExitName>> = {
   MayHaveExecuted: "negative",
   DriverUnavailable: "unavailable",
   HardwareLost: "platform",
+  DeviceError: "platform",
   HardwareTimeout: "platform",
   QueueFull: "unavailable",
   Closed: "unavailable",

@@ -8,8 +8,8 @@ import { findExports } from "../exports/find-exports.ts";
 import type { LoadedExport } from "../machine/load.ts";
 import type { Machine } from "./machine.ts";
 
-/** How long an export may take to disconnect its clients; a stuck one must not keep the machine from closing. */
-const closeMs = 2_000;
+/** How long an export may take to disconnect its clients and flush its disk; a stuck one must not keep the machine from closing. */
+const closeMs = 6_000;
 
 export interface RunningExports {
   readonly list: readonly { readonly name: string; readonly type: string; readonly driver: string; readonly address: string }[];

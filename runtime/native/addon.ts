@@ -70,6 +70,8 @@ export interface NativeAddon {
    * sizes. At most one batch is on its way at a time: the next is made when `resume` is called.
    */
   readonly TapReader: new (fd: number, callback: (batch: Uint8Array | undefined, sizes: Uint32Array, errno: number) => void) => TapInterface;
+  /** Plugs in or pulls the cable that the interface's programs see (TUNSETCARRIER), in whatever network namespace it is. */
+  setTapCarrier(fd: number, up: boolean): void;
   /** Writes frames of `bytes`, of these sizes, one after the other; how many the interface took before it would block. */
   writeFrames(fd: number, bytes: Uint8Array, sizes: Uint32Array): number;
   /** Ends the process at once, threads that cannot be interrupted included. */

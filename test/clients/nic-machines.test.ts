@@ -14,7 +14,7 @@ const long = process.env["AIRLOCK_LONG"] === "1";
 const timeout = long ? 600_000 : 180_000;
 /** Failures that each client meets at least. */
 const each = long ? 40 : 5;
-const streamSeconds = long ? 60 : 6;
+const streamSeconds = long ? 60 : 5;
 
 const nearAddress = "10.77.0.1";
 const farAddress = "10.77.0.2";

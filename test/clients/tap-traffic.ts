@@ -1,8 +1,6 @@
 /** Traffic between two network namespaces, and what their kernels say of it: pings, streams of bytes, damaged frames, carriers. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { vi } from "vitest";
-import { receiveMs } from "./client.ts";
 import type { Namespace } from "./net-lab.ts";
 
 /** Longest a program may take beyond what it was told to. */
@@ -45,16 +43,27 @@ export interface StreamResult {
   readonly perSecond: readonly number[];
 }
 
+/** How often, and how far apart, iperf3 looks for its server. */
+const connectAttempts = 50;
+const connectPauseMs = 200;
+
+function errorOf(report: string): string | undefined {
+  return (JSON.parse(report) as { error?: string }).error;
+}
+
 /** iperf3 from one namespace to the other; `reverse` lets the far end send. */
 export async function stream(from: Namespace, to: Namespace, address: string, seconds: number, reverse = false): Promise<StreamResult> {
   const server = runIn(to, "iperf3", ["--server", "--one-off"]);
   server.catch(() => undefined); // awaited below, after what the client says
-  let report = "";
-  await vi.waitFor(async () => {
-    report = await runIn(from, "iperf3", ["--client", address, "--time", String(seconds), "--json", ...(reverse ? ["--reverse"] : [])]);
-    const { error } = JSON.parse(report) as { error?: string };
-    if (error !== undefined) throw new Error(`iperf3: ${error}`);
-  }, { timeout: receiveMs, interval: 200 });
+  const args = ["--client", address, "--time", String(seconds), "--json", ...(reverse ? ["--reverse"] : [])];
+  let report = await runIn(from, "iperf3", args);
+  // The server may not listen yet.
+  for (let attempt = 0; attempt < connectAttempts && /unable to connect/.test(errorOf(report) ?? ""); attempt++) {
+    await new Promise((resolve) => { setTimeout(resolve, connectPauseMs); });
+    report = await runIn(from, "iperf3", args);
+  }
+  const error = errorOf(report);
+  if (error !== undefined) throw new Error(`iperf3: ${error}`);
   await server;
   const { end, intervals } = JSON.parse(report) as {
     end: { sum_sent: { bytes: number; retransmits?: number }; sum_received: { bytes: number } };

@@ -44,6 +44,8 @@ export class BlockCall {
   needsFlush = false;
   /** A flush: the newest journal entry it covers. */
   mark = 0;
+  /** A read: drivers that returned wrong data for it. */
+  wrongs = 0;
   /** Earlier calls it has to wait for, and later ones that wait for it. */
   blockers = 0;
   dependents: BlockCall[] | undefined;
@@ -101,8 +103,6 @@ export class Transfer {
   bufferAt = -1;
   /** How often the device or its driver gave it up. */
   aborts = 0;
-  /** Drivers that returned wrong data for it. */
-  wrongs = 0;
 
   constructor(call: BlockCall, first: number, blocks: number) {
     this.call = call;

@@ -405,14 +405,17 @@ export class Dispatcher implements TransferUser {
     this.#replay!.done(transfer);
   }
 
-  /** Why what a driver returned is wrong; after too many drivers, it is the client's error instead. */
+  /** Why what a driver returned is wrong; after too many drivers, it is the client's error instead, and stays that until it is written again. */
   #wrongData(transfer: Transfer, checksums: Checksums): string | undefined {
     const { driver } = this.#environment;
-    const block = checksums.firstWrong(transfer.first, transfer.part(this.#device!.blockBytes));
+    const { call, first } = transfer;
+    const data = transfer.part(this.#device!.blockBytes);
+    const block = checksums.firstWrong(first, data);
     if (block < 0) return undefined;
-    if (++transfer.wrongs < maxWrongs) return `returned wrong data for block ${block}`;
-    transfer.call.error ??= new AirlockError(
-      "HardwareLost",
+    if (call.error === undefined && !checksums.isLost(block) && ++call.wrongs < maxWrongs) return `returned wrong data for block ${block}`;
+    checksums.giveUp(first, data);
+    call.error ??= new AirlockError(
+      "DeviceError",
       `${driver}: ${maxWrongs} drivers in a row returned for block ${block} what was not written there; the device has lost it; write it again`,
       { driver, operation: "read", status: "wrongData", block },
     );

@@ -158,8 +158,8 @@ describe("a driver that breaks the contract", () => {
 
 describe("what the device reports", () => {
   test.each([
-    [BlockStatus.mediaError, "HardwareLost", "mediaError"], [BlockStatus.ioError, "HardwareLost", "ioError"],
-    [BlockStatus.outOfRange, "HardwareLost", "outOfRange"], [BlockStatus.unsupported, "Unsupported", "unsupported"],
+    [BlockStatus.mediaError, "DeviceError", "mediaError"], [BlockStatus.ioError, "DeviceError", "ioError"],
+    [BlockStatus.outOfRange, "DeviceError", "outOfRange"], [BlockStatus.unsupported, "Unsupported", "unsupported"],
   ])("status %i is the client's error", async (status, code, name) => {
     const { volume, attach, shadow, environment } = openBlock();
     const driver = await attach();
@@ -236,7 +236,7 @@ describe("checksums", () => {
     await written;
     disk.write(1, pattern(1, 99), true);
     const read = volume.read(0, 4 * blockBytes);
-    const rejected = failing(read, { code: "HardwareLost", fields: { status: "wrongData", block: 1 } });
+    const rejected = failing(read, { code: "DeviceError", fields: { status: "wrongData", block: 1 } });
     await settle();
     for (let round = 0; round < 2; round++) {
       expect(shadow.receive(driver.serve())).toMatch(/wrong data for block 1/);
@@ -245,12 +245,39 @@ describe("checksums", () => {
     }
     expect(shadow.receive(driver.serve())).toBeUndefined();
     await rejected;
+    // It is known to be lost: a client that tries again costs no driver, and is told again.
+    const retried = failing(volume.read(blockBytes, 2 * blockBytes), { code: "DeviceError", fields: { status: "wrongData", block: 1 } });
+    await serveAll(driver);
+    await retried;
     const repaired = volume.write(blockBytes, pattern(1));
     await serveAll(driver);
     await repaired;
     const again = volume.read(blockBytes, blockBytes);
     await serveAll(driver);
     expect(await again).toHaveLength(blockBytes);
+  });
+
+  test("a call in several transfers blames no more drivers than one in a single transfer", async () => {
+    const { volume, attach, shadow, serveAll, disk } = openBlock({ settings: { checksums: true }, identity: { volatileCache: false, maxTransferBytes: 4_096 } });
+    let driver = await attach();
+    const sizeBytes = 4 * 4_096;
+    const blocks = sizeBytes / blockBytes;
+    const written = volume.write(0, pattern(blocks));
+    await serveAll(driver);
+    await written;
+    for (let block = 0; block < blocks; block++) disk.write(block, pattern(1, 200), true);
+    const rejected = failing(volume.read(0, sizeBytes), { code: "DeviceError", fields: { status: "wrongData" } });
+    for (let round = 0; round < 2; round++) {
+      await settle();
+      // Each driver answers another of them first.
+      const request = driver.open.at(-1 - round)!;
+      driver.perform(request);
+      expect(shadow.receive(driver.complete([request]))).toMatch(/wrong data for block/);
+      shadow.detach();
+      driver = await attach();
+    }
+    await serveAll(driver);
+    await rejected;
   });
 
   test("zeroes are checked, what was discarded or never written is not, nor what a failed write left", async () => {

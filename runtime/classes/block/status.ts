@@ -32,7 +32,7 @@ export function statusError(driver: string, op: BlockOp, first: number, blocks: 
   const unable = status === BlockStatus.unsupported || status === BlockStatus.readOnly;
   const where = op === BlockOp.flush ? "" : ` of ${blocks} blocks at block ${first}`;
   return new AirlockError(
-    unable ? "Unsupported" : "HardwareLost",
+    unable ? "Unsupported" : "DeviceError",
     `${driver}: the device ended ${opName(op)}${where} with ${name} (its own status 0x${detail.toString(16)}); ${advice(status)}`,
     { driver, operation: opName(op), status: name, detail },
   );

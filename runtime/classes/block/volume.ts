@@ -17,8 +17,8 @@ export interface VolumeInfo {
 /**
  * Calls may overlap; their number and bytes are limited, and a call beyond the limits waits its turn. Offsets and sizes in
  * bytes; sizes up to 32 MiB, 0 is allowed. Each call settles exactly once, also across any number of restarts.
- * All reject with AirlockError InvalidArgument (range, alignment), Unsupported (the device can't), HardwareLost (the device
- * reports an error of medium or command; `fields.status` names it), DriverUnavailable (the driver is held), QueueFull (thousands
+ * All reject with AirlockError InvalidArgument (range, alignment), Unsupported (the device can't), DeviceError (the device
+ * reports an error of medium or command; `fields.status` names it), HardwareLost (it is another one now), DriverUnavailable (the driver is held), QueueFull (thousands
  * of calls wait), or Closed.
  */
 export interface Volume {

@@ -2,7 +2,7 @@
 import { isAirlockError } from "../../api/errors.ts";
 import { Errno } from "./protocol.ts";
 
-/** Statuses of the block class (`fields.status` of HardwareLost) that have an error value of their own; all others are EIO. */
+/** Statuses of the block class (`fields.status` of DeviceError) that have an error value of their own; all others are EIO. */
 const byStatus: Readonly<Record<string, Errno>> = { noSpace: Errno.nospc, outOfRange: Errno.inval };
 
 /** A driver that is held gives EIO and not ESHUTDOWN: it may come back, and the client need not go. */
@@ -11,7 +11,7 @@ export function errnoOf(error: unknown): Errno {
   switch (error.code) {
     case "InvalidArgument": return Errno.inval;
     case "Unsupported": return error.fields["status"] === "readOnly" ? Errno.perm : Errno.notsup;
-    case "HardwareLost": {
+    case "DeviceError": {
       const status = String(error.fields["status"] ?? "");
       return Object.hasOwn(byStatus, status) ? byStatus[status]! : Errno.io;
     }

@@ -1,7 +1,7 @@
 /** The NBD export: a disk for nbdcopy, QEMU, fio, nbdfuse and the kernel, over a Unix socket or TCP, with TLS if wanted. */
 import net from "node:net";
 import path from "node:path";
-import type { AirlockError } from "../../api/errors.ts";
+import { type AirlockError, errorText } from "../../api/errors.ts";
 import type { Volume } from "../../classes/block/volume.ts";
 import type { ExportContext, ExportDefinition, RunningExport } from "../export.ts";
 import { BlockAccess } from "./block-access.ts";
@@ -24,6 +24,8 @@ const sweepMicros = 1_000_000;
 const retryMicros = 5_000;
 /** How long requests in flight may take to end when the export is closed. */
 const finishMicros = 1_000_000;
+/** How long the device may take to put everything on the medium when the export is closed: a driver may have to come back first. */
+const flushMicros = 4_000_000;
 
 const definition: ExportDefinition<NbdOptions, Volume> = {
   type: "nbd",
@@ -171,6 +173,22 @@ class NbdExport implements RunningExport, ConnectionServer {
     for (const connection of this.#connections) connection.destroy();
   }
 
+  /** The device may lose its power when the machine has ended: what clients were told is written is put on the medium before. */
+  async #flush(): Promise<void> {
+    const volume = this.#link?.current?.volume;
+    if (volume === undefined || this.#context.options.readOnly) return;
+    await new Promise<void>((resolve) => {
+      const cancel = this.#context.clock.setTimer(flushMicros, () => {
+        this.#context.log.warn("the disk was not flushed in time: what no client has flushed may be lost");
+        resolve();
+      });
+      volume.flush().catch((error: unknown) => this.#context.log.warn(`the disk was not flushed: ${errorText(error)}`)).finally(() => {
+        cancel();
+        resolve();
+      });
+    });
+  }
+
   async #close(): Promise<void> {
     this.#cancelSweep?.();
     // Closing a listening server removes its socket file; its callback waits for the connections.
@@ -186,6 +204,7 @@ class NbdExport implements RunningExport, ConnectionServer {
       });
     }
     for (const connection of this.#connections) connection.destroy();
+    await this.#flush();
     await this.#link?.close();
     // There is no volume any more: they end with an error, which nobody hears.
     this.#retry();

@@ -1,6 +1,5 @@
 /** A TAP interface of Linux: frames that programs send through it come in batches, frames for them are written in batches. */
 import { closeSync } from "node:fs";
-import { writeFile } from "node:fs/promises";
 import { AirlockError, errorText } from "../../api/errors.ts";
 import type { NativeAddon } from "../../native/addon.ts";
 import type { TapInterface, TapOptions } from "../../native/system-types.ts";
@@ -23,7 +22,6 @@ export class TapDevice {
   readonly #reader: TapInterface;
   #gathered = new Uint8Array(0);
   #carrier: boolean | undefined;
-  #settingCarrier: Promise<void> = Promise.resolve();
   #closed = false;
 
   /** @throws AirlockError Unsupported, AddressInUse */
@@ -57,27 +55,24 @@ export class TapDevice {
     return frames.length - taken;
   }
 
-  /**
-   * Shows programs whether there is a link. A link that has not come yet is not shown as missing: an interface that is moved
-   * to another network namespace before it comes would stay without. Resolves with what hinders it, if something does.
-   */
-  async setCarrier(up: boolean): Promise<string | undefined> {
-    if (this.#carrier === up || (this.#carrier === undefined && !up)) return undefined;
+  /** Shows programs whether there is a link. Returns what hinders it, if something does: kernels before 5.0 can't. */
+  setCarrier(up: boolean): string | undefined {
+    if (this.#closed || this.#carrier === up) return undefined;
     this.#carrier = up;
-    const file = `/sys/class/net/${this.name}/carrier`;
-    // One at a time, or an earlier one might come last.
-    const set = this.#settingCarrier.then(() => (this.#closed ? undefined : writeFile(file, up ? "1" : "0")));
-    this.#settingCarrier = set.catch(() => undefined);
-    return set.then(() => undefined, (error: unknown) => (this.#closed ? undefined : errorText(error)));
+    try {
+      this.#addon.setTapCarrier(this.#fd, up);
+      return undefined;
+    } catch (error) {
+      return errorText(error);
+    }
   }
 
   /** The interface goes, unless an administrator made it to stay. Idempotent. */
-  async close(): Promise<void> {
+  close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#reader.close();
     closeSync(this.#fd);
-    await this.#settingCarrier;
   }
 
   #write(frames: readonly Uint8Array[]): number {

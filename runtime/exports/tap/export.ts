@@ -102,7 +102,7 @@ class TapExport implements RunningExport {
   async #close(): Promise<void> {
     this.#end(undefined);
     this.#link?.close();
-    await this.#device?.close();
+    this.#device?.close();
     this.#unwanted.close();
     this.#oversized.close();
   }
@@ -140,11 +140,9 @@ class TapExport implements RunningExport {
   }
 
   #showLink({ up }: LinkState): void {
-    void this.#device?.setCarrier(up).then((hindrance) => {
-      if (hindrance === undefined || this.#carrierHindered) return;
-      this.#carrierHindered = true;
-      const advice = `if it was moved to another network namespace, "ip link set dev ${this.address} carrier on" there puts it right`;
-      this.#context.log.info(`programs do not see whether ${this.address} has a link: ${hindrance}; ${advice}`);
-    });
+    const hindrance = this.#device?.setCarrier(up);
+    if (hindrance === undefined || this.#carrierHindered) return;
+    this.#carrierHindered = true;
+    this.#context.log.info(`programs do not see whether ${this.address} has a link: ${hindrance}; kernels from 5.0 on show it`);
   }
 }

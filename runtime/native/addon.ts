@@ -82,8 +82,12 @@ export interface NativeAddon {
 
 let loaded: NativeAddon | undefined;
 
+/** Set to "none", it runs a process as if the addon were not built: to see and to test what is left without it. */
+const refusalVariable = "AIRLOCK_ADDON";
+
 /** The addon, built or prebuilt. @throws AirlockError AddonMissing with the command that builds it */
 export function loadAddon(directory: string = nativeDirectory()): NativeAddon {
+  if (process.env[refusalVariable] === "none") throw new AirlockError("AddonMissing", `the native addon is not used, because ${refusalVariable} is "none"; unset it`, { directory });
   if (loaded !== undefined && directory === nativeDirectory()) return loaded;
   try {
     const load = createRequire(import.meta.url)("node-gyp-build") as (directory: string) => NativeAddon;

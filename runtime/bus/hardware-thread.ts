@@ -153,7 +153,10 @@ export class HardwareThread {
   async #awaitReady(): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       const cancel = this.#clock.setTimer(startMs * 1000, () => reject(unavailable(`the hardware thread was not ready within ${startMs} ms`)));
-      const failed = (error: unknown): void => { cancel(); reject(unavailable(`the hardware thread did not start: ${errorText(error)}`, error)); };
+      const failed = (error: unknown): void => {
+        cancel();
+        reject(deviceError(error) ?? unavailable(`the hardware thread did not start: ${errorText(error)}`, error));
+      };
       this.#worker.once("error", failed);
       this.#control.once("message", (message: HardwareMessage) => {
         cancel();
@@ -202,6 +205,13 @@ export class HardwareThread {
 function gateBits(grant: BusGrant, names: readonly string[]): number {
   const all = [...grant.windows, ...grant.irqs];
   return all.reduce((bits, { name }, index) => (names.includes(name) ? bits | (1 << index) : bits), 0);
+}
+
+/** What the thread threw about one of the devices it was given: an AirlockError loses its class on the way, not its fields. */
+function deviceError(error: unknown): AirlockError | undefined {
+  const { code, fields } = (error ?? {}) as Partial<AirlockError>;
+  if (code !== "InvalidArgument" && code !== "NotFound") return undefined;
+  return typeof fields?.device === "string" ? new AirlockError(code, errorText(error), fields, { cause: error }) : undefined;
 }
 
 function unavailable(message: string, cause?: unknown): AirlockError {

@@ -216,4 +216,28 @@ describe("messages", () => {
     expect(delivered).toBe(2);
     binding.detach();
   });
+
+  test("without end are cut off at the limit, whether each is acked at once or they pile up", () => {
+    for (const pulsesPerAck of [1, 50]) {
+      const clock = new VirtualClock();
+      const line = new IrqLine(1, clock);
+      const storms: number[] = [];
+      let delivered = 0;
+      const binding = line.attach({ raise: () => { delivered++; }, storm: (perSecond) => { storms.push(perSecond); }, unacked: () => undefined }, { stormPerSecond: 1_000, ackMs: 10 });
+      binding.unmask();
+      for (let count = 0; count < 10_000; count++) {
+        line.pulse();
+        if (count % pulsesPerAck === 0) binding.ack();
+        clock.advance(10);
+      }
+      expect(storms).toHaveLength(1);
+      // What the limit allows in one window of 100 ms.
+      expect(delivered).toBeLessThanOrEqual(100);
+      binding.ack();
+      binding.unmask();
+      line.pulse();
+      expect(delivered).toBeLessThanOrEqual(100);
+      binding.detach();
+    }
+  });
 });

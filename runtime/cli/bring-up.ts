@@ -22,6 +22,7 @@ import { FlightRecorder } from "../trace/flight-recorder.ts";
 import { DumpKeeper } from "./dump-keeper.ts";
 import { LogBook } from "./log-book.ts";
 import { Machine } from "./machine.ts";
+import { placed } from "./placed-errors.ts";
 import { GenerationStore, type StateDirectory, makeStateDirectory, stateDirectory } from "./state-directory.ts";
 
 export interface BringUpOptions {
@@ -114,7 +115,7 @@ export async function bringUp(options: BringUpOptions): Promise<BroughtUp> {
     return { machine, state, dumps, close: () => closeAll(machine, dumps, generations) };
   } catch (error) {
     await Promise.allSettled([hosts.close(), platform.close()]);
-    throw error;
+    throw placed(loaded, error);
   }
 }
 
@@ -178,12 +179,4 @@ async function startPlatform(loaded: LoadedMachine, clock: Clock): Promise<Platf
   } catch (error) {
     throw placed(loaded, error);
   }
-}
-
-/** What a platform does not find for a device, or cannot put where it is described, is a mistake in the machine file and has its place there. */
-function placed(loaded: LoadedMachine, error: unknown): unknown {
-  const isDescription = isAirlockError(error, "NotFound") || isAirlockError(error, "InvalidArgument");
-  if (!isDescription || typeof error.fields.device !== "string") return error;
-  const { line, column } = loaded.source.locate(["devices", error.fields.device], "key");
-  return new AirlockError("MachineFileInvalid", `${loaded.file}:${line}:${column}: ${error.message}`, { ...error.fields, file: loaded.file, line, column }, { cause: error });
 }

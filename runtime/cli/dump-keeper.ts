@@ -44,9 +44,10 @@ export class DumpKeeper {
     const copies = Object.entries(this.#recorders(driver.name)).map(([name, recorder]) => [name, copyOf(recorder)] as const);
     const lines = this.#logs.lines(driver.name).slice(-dumpedLines);
     const epochMs = Date.now();
+    const { restarts } = driver.supervisor.status;
     const writing = new Promise<void>((resolve) => { this.#clock.setTimer(writeDelayMs * 1000, resolve); }).then(() => {
       const recorders = Object.fromEntries(copies.map(([name, copy]) => [name, copy.snapshot()]));
-      return this.#write(driver, failure, generation, recorders, lines, epochMs);
+      return this.#write(driver, failure, generation, recorders, lines, epochMs, restarts);
     }).catch((error: unknown) => this.#logs.note(driver.name, generation, `no crash dump was made: ${errorText(error)}`, LogLevel.error));
     this.#writing.add(writing);
     void writing.then(() => this.#writing.delete(writing));
@@ -59,11 +60,10 @@ export class DumpKeeper {
 
   async #write(
     driver: MachineDriver, failure: Failure, generation: bigint, recorders: Readonly<Record<string, Snapshot>>,
-    lines: readonly { readonly micros: number; readonly level: number; readonly text: string }[], epochMs: number,
+    lines: readonly { readonly micros: number; readonly level: number; readonly text: string }[], epochMs: number, restarts: number,
   ): Promise<void> {
     const { manifest } = driver.assignment.package;
     const { contract } = driver.shadow;
-    const { state, restarts } = driver.supervisor.status;
     const result = await writeDump(this.#directory, createDump({
       machine: this.#machine, driver: driver.name, generation, epochMs, failure, recorders,
       names: {
@@ -72,7 +72,7 @@ export class DumpKeeper {
         queues: contract.queueList.map(({ name }) => name),
       },
       log: lines.map(({ micros, level, text }) => ({ micros, level, text })),
-      status: { state, restarts, sandbox: driver.assignment.loaded.entry.sandbox },
+      status: { restarts, sandbox: driver.assignment.loaded.entry.sandbox },
     }));
     if (!result.ok) this.#logs.note(driver.name, generation, result.error.message, LogLevel.error);
   }

@@ -2,11 +2,12 @@
 import path from "node:path";
 import type { Clock } from "../api/clock.ts";
 import { LogLevel } from "../api/bridge.ts";
-import { AirlockError, errorText } from "../api/errors.ts";
+import { AirlockError, errorText, isAirlockError } from "../api/errors.ts";
 import type { ExportDefinition, ExportLog, RunningExport } from "../exports/export.ts";
 import { findExports } from "../exports/find-exports.ts";
 import type { LoadedExport } from "../machine/load.ts";
 import type { Machine } from "./machine.ts";
+import { placed } from "./placed-errors.ts";
 
 /** How long an export may take to disconnect its clients and flush its disk; a stuck one must not keep the machine from closing. */
 const closeMs = 6_000;
@@ -19,7 +20,7 @@ export interface RunningExports {
 
 /**
  * Starts every export, or those of these types, in the order of the machine file. Leaves none running when one cannot start.
- * @throws what the export says: AirlockError AddressInUse, AddonMissing, InvalidArgument, StateUnusable, Unsupported
+ * @throws what the export says: AirlockError AddressInUse, AddonMissing, MachineFileInvalid, StateUnusable, Unsupported
  */
 export async function startExports(machine: Machine, stateDirectory: string, clock: Clock, types?: readonly string[]): Promise<RunningExports> {
   const definitions = await findExports();
@@ -36,10 +37,10 @@ export async function startExports(machine: Machine, stateDirectory: string, clo
       if (types !== undefined && !types.includes(loaded.type)) continue;
       const definition = definitions.get(loaded.type)!;
       checkClass(machine, loaded, definition);
-      const started = await definition.start({
+      const started = await startOne(machine, loaded, () => definition.start({
         name: loaded.name, options: loaded.options, stateDirectory, clock, directory: path.dirname(path.resolve(machine.loaded.file)),
         log: exportLog(machine, loaded), open: () => openClient(machine, loaded, gate),
-      });
+      }));
       running.push({ loaded, export: started });
       void started.ended.then((reason) => {
         if (reason !== undefined && !gate.closed) note(machine, loaded, LogLevel.error, `ended: ${reason.message}`);
@@ -54,6 +55,16 @@ export async function startExports(machine: Machine, stateDirectory: string, clo
     list: running.map(({ loaded: { name, type, driver }, export: { address } }) => ({ name, type, driver, address })),
     close: () => (closing ??= close()),
   };
+}
+
+/** What is wrong with an export's keys has its place in the machine file; whoever lacks the addon learns for what. */
+async function startOne({ loaded: machine }: Machine, { name, type }: LoadedExport, start: () => Promise<RunningExport>): Promise<RunningExport> {
+  try {
+    return await start();
+  } catch (error) {
+    if (isAirlockError(error, "AddonMissing")) throw new AirlockError(error.code, `export "${name}" of type ${type}: ${error.message}`, error.fields, { cause: error });
+    throw placed(machine, error, ["exports", name]);
+  }
 }
 
 /** @throws AirlockError Closed once the machine is shutting down, which ends the export; else what the class's client says */

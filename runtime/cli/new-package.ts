@@ -3,11 +3,9 @@ import { existsSync } from "node:fs";
 import { mkdir, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import type { ClassContract } from "../api/contract.ts";
-import type { Fields } from "../api/layout.ts";
 import { AirlockError, errorText } from "../api/errors.ts";
 import { loadManifest } from "../machine/manifest.ts";
-import { apiVersion } from "../machine/manifest-schema.ts";
+import { driverText, manifestText, testText } from "./package-skeleton.ts";
 import { loadContract } from "./package-check.ts";
 
 export interface NewPackage {
@@ -58,105 +56,4 @@ async function skeletonFiles(className: string, name: string): Promise<ReadonlyM
   const contract = await loadContract(className);
   if (contract === undefined) throw new AirlockError("NotFound", `class "${className}" has no contract in runtime/classes/${className}`, { class: className });
   return new Map([["driver.json", manifestText(contract, name)], ["driver.ts", driverText(contract, name)], ["driver.test.ts", testText(contract)]]);
-}
-
-function manifestText({ name: className, version }: ClassContract, name: string): string {
-  return `${JSON.stringify({
-    name, class: className, apiVersion, contractVersion: version, tier: "quickjs", main: "driver.ts", compatible: [name.toLowerCase()],
-    needs: { windows: { regs: { sizeBytes: 8, rights: "readwrite", widths: [8] } }, irqs: ["line"] },
-    quiesce: [{ do: "write", window: "regs", offset: 1, width: 8, value: 0 }],
-  }, null, 2)}\n`;
-}
-
-function driverText({ name: className, operationList, eventList }: ClassContract, name: string): string {
-  const operations = operationList.map(({ name: operation, treatment, args, reply }) => [
-    `    /** Given ${fieldsText(args.fields)}; answers ${fieldsText(reply.fields)}. When the driver dies midway: ${treatment}. */`,
-    `    ${operation}: () => unwritten("${operation}"),`,
-  ].join("\n"));
-  const events = eventList.map(({ name: event, payload }) => `//   emit("${event}", ...): ${fieldsText(payload.fields)}`);
-  return `/** ${name}: a driver of class ${className}. Say here which device it drives, and from which datasheet. */
-import { defineDriver } from "airlock/driver";
-import { ${className} } from "airlock/driver/${className}";
-
-/** Offsets in the window "regs", with the section of the datasheet each comes from. */
-const interruptStatus = 0;
-const interruptEnable = 1;
-
-// Clients are told with emit of the context:
-${events.join("\n")}
-
-// \`init\` runs at every start: also after this driver crashed, on a device in whatever state the crash left it.
-export default defineDriver(${className}, ({ window, irq, log }) => {
-  const regs = window("regs");
-  const line = irq("line");
-
-  regs.write8(interruptEnable, 0);
-  line.attach(() => {
-    // Find and clear the cause first, then ack.
-    const causes = regs.read8(interruptStatus);
-    log.debug(\`interrupt, causes \${causes}\`);
-    line.ack();
-  });
-
-  return {
-${operations.join("\n")}
-  };
-});
-
-/** Ends the driver, and says what is missing. */
-function unwritten(operation: string): never {
-  throw new Error(\`\${operation} is not written yet\`);
-}
-`;
-}
-
-function testText({ operationList }: ClassContract): string {
-  const first = operationList.find(({ args }) => args.maxBytes === 0) ?? operationList[0]!;
-  const hasNoArgs = first.args.maxBytes === 0;
-  return `/** The driver on a fake register window: no machine needed. */
-import { startDriver } from "airlock/driver-testing";
-import { expect, test } from "vitest";
-import driver from "./driver.ts";
-
-/** A device with eight registers; reading the first takes its interrupt back. */
-async function start() {
-  const registers = new Uint8Array(8);
-  let lower = (): void => undefined;
-  const space = {
-    read: (offset: number) => {
-      if (offset === 0) lower();
-      return registers[offset]!;
-    },
-    write: (offset: number, _width: number, value: number) => { registers[offset] = value; },
-  };
-  registers[1] = 0xff;
-  const running = await startDriver(driver, { windows: { regs: { sizeBytes: 8, space } }, irqs: ["line"] });
-  lower = () => running.setIrq("line", false);
-  return { registers, running };
-}
-
-test("starts on a device that another driver left with interrupts on", async () => {
-  const { registers } = await start();
-  expect(registers[1]).toBe(0);
-});
-
-test("clears the cause of every interrupt, then acks it", async () => {
-  const { running } = await start();
-  for (let interrupt = 0; interrupt < 2; interrupt++) {
-    running.setIrq("line", true);
-    await running.advance(1);
-  }
-  expect(running.logs).toHaveLength(2);
-});
-${hasNoArgs ? `
-test("${first.name} is to be written next", async () => {
-  const { running } = await start();
-  await expect(running.call("${first.name}", {})).rejects.toThrow("not written yet");
-});
-` : ""}`;
-}
-
-/** "hour 0..23, minute 0..59", or "nothing". */
-function fieldsText(fields: Fields): string {
-  return Object.entries(fields).map(([name, { range }]) => `${name} ${range}`).join(", ") || "nothing";
 }

@@ -37,8 +37,14 @@ async function checkClass({ manifest, source }: LoadedManifest, problems: Proble
   const contract = await loadContract(manifest.class);
   if (contract === undefined) {
     fail(["class"], `there is no class "${manifest.class}"; ${advice(manifest.class, classNames(), "class")}`);
-  } else if (contract.version !== manifest.contractVersion) {
+    return;
+  }
+  if (contract.version !== manifest.contractVersion) {
     fail(["contractVersion"], `is ${manifest.contractVersion}; this build has version ${contract.version} of class ${manifest.class}`);
+  }
+  const hasBuffers = Object.values(manifest.needs.dma).some(({ use }) => use === "buffers");
+  if (contract.queueList.length > 0 && !hasBuffers) {
+    fail(["needs"], `asks for no DMA memory that class ${manifest.class} could keep its data in; write dma: { buffers: { size: "8MiB", use: "buffers" } }`);
   }
 }
 
@@ -88,14 +94,15 @@ function checkContract({ manifest, mainFile }: LoadedManifest, files: readonly O
 
 /** Needs nobody uses: a machine file would have to grant them for nothing. */
 function checkNeeds({ manifest, source }: LoadedManifest, code: string, problems: Problems): void {
-  const { windows, irqs } = manifest.needs;
+  const { windows, irqs, dma } = manifest.needs;
   const fail = (at: Path, text: string, what: "key" | "value" = "key"): void => problems.add(source.file, source.locate(at, what), text);
-  const named = literalsIn(code);
+  // A name put together from parts is not seen, and names rarely are.
+  const isNamed = (name: string): boolean => ['"', "'", "`"].some((quote) => code.includes(quote + name + quote));
   const quiesced = (name: string) => manifest.quiesce.filter((step) => step.window === name);
   for (const [name, need] of Object.entries(windows)) {
     const at: Path = ["needs", "windows", name];
     const steps = quiesced(name);
-    if (!named.has(name) && steps.length === 0) {
+    if (!isNamed(name) && steps.length === 0) {
       fail(at, `asks for window "${name}", which the code never names; remove it`);
       continue;
     }
@@ -113,21 +120,19 @@ function checkNeeds({ manifest, source }: LoadedManifest, code: string, problems
     }
   }
   for (const [index, name] of irqs.entries()) {
-    if (!named.has(name)) fail(["needs", "irqs", index], `asks for line "${name}", which the code never names; remove it`, "value");
+    if (!isNamed(name)) fail(["needs", "irqs", index], `asks for line "${name}", which the code never names; remove it`, "value");
+  }
+  for (const [name, { use }] of Object.entries(dma)) {
+    if (use === "driver" && !isNamed(name)) fail(["needs", "dma", name], `asks for DMA memory "${name}", which the code never names; remove it`);
   }
   for (const name of Object.keys(manifest.options)) {
-    if (!named.has(name) && !new RegExp(`\\b${name}\\b`).test(code)) fail(["options", name], `declares option "${name}", which the code never reads; remove it`);
+    if (!isNamed(name) && !new RegExp(`\\b${name}\\b`).test(code)) fail(["options", name], `declares option "${name}", which the code never reads; remove it`);
   }
 }
 
 /** Whether methods are called by computed names, so that nothing can be said about which. */
 function accessesByName(code: string): boolean {
   return /\[\s*(?:`|["'](?:read|write)["'])/.test(code);
-}
-
-/** Texts of string literals; a name put together from parts is not seen, and names rarely are. */
-function literalsIn(code: string): ReadonlySet<string> {
-  return new Set([...code.matchAll(/"((?:[^"\\\n]|\\.)*)"|'((?:[^'\\\n]|\\.)*)'|`([^`$\\]*)`/g)].map((match) => match[1] ?? match[2] ?? match[3] ?? ""));
 }
 
 function position(text: string, offset: number): { line: number; column: number } {

@@ -9,8 +9,8 @@ export interface TemporaryDirectory {
   remove(): void;
 }
 
-export function makeTemporaryDirectory(): TemporaryDirectory {
-  const directory = mkdtempSync(path.join(os.tmpdir(), "airlock-"));
+export function makeTemporaryDirectory(parent: string = os.tmpdir()): TemporaryDirectory {
+  const directory = mkdtempSync(path.join(parent, "airlock-"));
   const remove = (): void => {
     process.off("exit", remove);
     rmSync(directory, { recursive: true, force: true });

@@ -17,6 +17,8 @@ export interface FaultDefinition {
   readonly detectedAs: readonly FailureKind[];
   /** Makes sense only for a driver with an interrupt line that is a wire: a message does not stay high. */
   readonly needsWire?: boolean;
+  /** Makes sense only for a class with queues. */
+  readonly needsQueue?: boolean;
   /** The I/O manager revokes the driver's first window before the fault is injected. */
   readonly revokes?: boolean;
 }

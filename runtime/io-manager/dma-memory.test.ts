@@ -34,3 +34,14 @@ test("a platform without memory, or with too little, says so with the driver's n
   expect(() => new RamPages(undefined).place("disk", plans)).toThrow('driver "disk" needs 1048576 bytes of DMA memory "data", but the platform has no memory for DMA');
   expect(() => new RamPages({ sizeBytes: 2 ** 20, firstFreeOffset: 4096 }).place("disk", plans)).toThrow("which other drivers hold");
 });
+
+test("an alternative has its class's buffers where the package had them that it replaces, and all else apart from that", () => {
+  const ram = new RamPages({ sizeBytes: 2 ** 20, firstFreeOffset: 0 });
+  const plans = planDma(manifest({ ring: { size: 8192, use: "driver" }, data: { size: 16_384, use: "buffers" } }));
+  const own = ram.place("disk", plans);
+  const alternative = ram.place("disk", planDma(manifest({ pool: { size: 65_536, use: "buffers" }, queue: { size: 4096, use: "driver" } }), plans), own);
+  expect(alternative).toEqual([
+    { ...own[1], name: "pool" },
+    { name: "queue", iova: own[1]!.iova + own[1]!.sizeBytes + dmaPageBytes, sizeBytes: 4096, rights: "readwrite", guest: true, ramOffset: own[1]!.ramOffset + own[1]!.sizeBytes },
+  ]);
+});

@@ -96,6 +96,23 @@ ${more}`;
     expect(judged(files, match).drivers[0]!.devices[0]).toEqual({ device: "nvme0", matched: false, reason });
   });
 
+  test("a match that finds nothing shows what is on the bus", () => {
+    using files = new MachineFiles();
+    const told = (device: DeviceDescription): string[] => judged(files, "{ pci: { class: 0x010601 } }", "", device).problems.list.map(({ text: what }) => what);
+    expect(told(disk)).toEqual([
+      'driver "disk" matches no device, not exactly one; on the PCI bus: nvme0 (class 0x10802, vendor 0x1b36, device 0x10, address 00:04.0)',
+    ]);
+    const { pci: _pci, ...plain } = disk;
+    expect(told(plain)).toEqual(['driver "disk" matches no device, not exactly one; there is no device on the PCI bus']);
+  });
+
+  test("a message has no line number", () => {
+    using files = new MachineFiles();
+    expect(judged(files, "{ compatible: nvme }").drivers[0]!.resources).toContainEqual(
+      { device: "nvme0", kind: "irq", name: "msix0", granted: true, reason: "PCI message 0, needed and granted" },
+    );
+  });
+
   test("a device that is not on the bus has no identity and no DMA", () => {
     using files = new MachineFiles();
     const { pci: _pci, ...plain } = disk;

@@ -142,7 +142,6 @@ function judgeDevice({ entry, package: { manifest } }: LoadedDriver, device: Dev
 function pciDifference(wanted: PciMatch, { pci }: DeviceDescription): string | undefined {
   if (pci?.identity === undefined) return "match wants a PCI device; it is none";
   const { identity, address } = pci;
-  const hex = (value: number): string => `0x${value.toString(16)}`;
   for (const [what, want, is] of [["class", wanted.class, identity.classCode], ["vendor", wanted.vendor, identity.vendorId], ["device", wanted.device, identity.deviceId]] as const) {
     if (want !== undefined && want !== is) return `match wants PCI ${what} ${hex(want)}; it is ${hex(is)}`;
   }
@@ -167,10 +166,21 @@ function checkCount({ devices, fail }: Judging, { name, entry }: LoadedDriver, m
   const { least, most, text } = expected[entry.match?.expect ?? "exactlyOne"];
   if (matched.length >= least && matched.length <= most) return true;
   const found = matched.length === 0 ? "no device" : `${matched.length} devices (${matched.slice(0, 8).map((one) => one.name).join(", ")})`;
-  const all = devices.flatMap((device) => device.compatible);
-  const todo = matched.length === 0 ? advice(entry.match?.compatible?.[0] ?? "", all, "device") : "write device: with one of them, or another expect";
+  const todo = matched.length === 0 ? nearestDevices(devices, entry.match) : "write device: with one of them, or another expect";
   fail(["drivers", name, "match"], `driver "${name}" matches ${found}, not ${text}; ${todo}`);
   return false;
+}
+
+/** What is there, in the words of the match that found none of it. */
+function nearestDevices(devices: readonly DeviceDescription[], match: LoadedDriver["entry"]["match"]): string {
+  if (match?.pci === undefined) return advice(match?.compatible?.[0] ?? "", devices.flatMap((device) => device.compatible), "device");
+  const there = devices.flatMap(({ name, pci }) => (pci?.identity === undefined ? [] : [{ name, address: pci.address, ...pci.identity }]));
+  const shown = there.slice(0, 8).map((one) => `${one.name} (class ${hex(one.classCode)}, vendor ${hex(one.vendorId)}, device ${hex(one.deviceId)}, address ${one.address})`);
+  return there.length === 0 ? "there is no device on the PCI bus" : `on the PCI bus: ${shown.join(", ")}`;
+}
+
+function hex(value: number): string {
+  return `0x${value.toString(16)}`;
 }
 
 function packagePath(driver: LoadedDriver): Path {
@@ -300,9 +310,15 @@ function lacking(
 
 function grantedText(device: DeviceDescription, kind: ResourceVerdict["kind"], name: string, need: WindowNeed | DmaNeed | undefined): string {
   if (need !== undefined && "use" in need) return `${need.size} bytes of DMA memory, for ${need.use === "buffers" ? "the class's buffers" : "driver and device"}, needed and granted`;
-  if (kind === "irq" || need === undefined) return `line ${device.irqs[name]!}, needed and granted`;
+  if (kind === "irq" || need === undefined) return `${irqText(device, name)}, needed and granted`;
   const window = device.windows[name]!;
   return `${rangeText(window.kind, window.base, need.sizeBytes)}, ${need.rights}, ${need.widths.join("/")}-bit, needed and granted`;
+}
+
+/** A message has no line that means anything to a person. */
+function irqText({ irqs, pci }: DeviceDescription, name: string): string {
+  const message = pci === undefined ? null : /^msix?(\d+)$/.exec(name);
+  return message === null ? `line ${irqs[name]!}` : `PCI message ${message[1]!}`;
 }
 
 /** An alternative gets no more than the driver it replaces: its needs lie within the same grants. */

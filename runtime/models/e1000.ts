@@ -268,7 +268,7 @@ function parseMac(device: string, text: string | number | boolean): Uint8Array {
   const mac = Uint8Array.from(String(text).split(":"), (byte) => Number.parseInt(byte, 16));
   if (match && (mac[0]! & 1) === 0) return mac;
   const message = `device "${device}": option mac is "${String(text)}", not a unicast address such as "${defaultMac}"`;
-  throw new AirlockError("InvalidArgument", message, { device });
+  throw new AirlockError("InvalidArgument", message, { device, option: "mac" });
 }
 
 const pci: PciIdentity = {

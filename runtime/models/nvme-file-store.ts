@@ -22,21 +22,25 @@ export class NvmeFileStore implements NvmeStore {
 
   /**
    * Makes the file, and makes it as long as the namespace. Without `sizeBytes` the namespace is as large as the file is.
-   * @throws AirlockError InvalidArgument when it cannot be opened, or is empty and no size is given
+   * @throws AirlockError InvalidArgument when it cannot be opened, or is missing or empty and no size is given
    */
   constructor(path: string, sizeBytes: number | undefined, blockBytes: number) {
     this.#path = path;
     try {
-      this.#fd = openSync(path, openFlags);
+      this.#fd = openSync(path, sizeBytes === undefined ? constants.O_RDWR : openFlags);
       const { size } = fstatSync(this.#fd);
       this.sizeBytes = sizeBytes ?? size - (size % blockBytes);
       if (size < this.sizeBytes) ftruncateSync(this.#fd, this.sizeBytes);
     } catch (error) {
       this.close();
-      throw new AirlockError("InvalidArgument", `nvme: the file ${path} cannot be used: ${errorText(error)}; name a file that can be written`, { path }, { cause: error });
+      const isMissing = sizeBytes === undefined && (error as NodeJS.ErrnoException).code === "ENOENT";
+      const what = isMissing
+        ? `there is no file ${path}; say with sizeBytes how large a disk to make`
+        : `the file ${path} cannot be used: ${errorText(error)}; name a file that can be written`;
+      throw new AirlockError("InvalidArgument", what, { path, option: "file" }, { cause: error });
     }
     this.close();
-    if (this.sizeBytes === 0) throw new AirlockError("InvalidArgument", `nvme: the file ${path} is empty; say how large the disk is with sizeBytes`, { path });
+    if (this.sizeBytes === 0) throw new AirlockError("InvalidArgument", `the file ${path} is empty; say how large the disk is with sizeBytes`, { path, option: "file" });
   }
 
   readable(offset: number, limitBytes: number): Uint8Array | undefined {

@@ -82,5 +82,5 @@ export function makeNamespaces({ sizeBytes, blockBytes, file, cacheBytes, namesp
 }
 
 function invalid(device: string, key: string, value: string | number | boolean, right: string): AirlockError {
-  return new AirlockError("InvalidArgument", `device ${device}: option ${key} is ${String(value)}; write ${right}`, { device, option: key });
+  return new AirlockError("InvalidArgument", `device "${device}": option ${key} is ${String(value)}; write ${right}`, { device, option: key });
 }

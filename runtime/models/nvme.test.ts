@@ -1,5 +1,5 @@
 /** Finer points of the NVMe model; what every controller must do is in test/conformance/devices/nvme.suite.ts. */
-import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
@@ -45,12 +45,15 @@ describe("options", () => {
     ["blockBytes", 1024], ["sizeBytes", 1000], ["sizeBytes", -512], ["namespaces", 5], ["cacheBytes", 2 ** 31], ["latencyMicros", -1],
     ["doorbellStride", 9], ["serial", ""], ["serial", "x".repeat(21)], ["file", ""], ["volatileCache", "yes"],
   ])("%s %s is refused and named", (key, value) => {
-    expect(() => openSimDma(nvmeModel, { options: { [key]: value } })).toThrow(new RegExp(`device device: option ${key} is .*; write `));
+    expect(() => openSimDma(nvmeModel, { options: { [key]: value } })).toThrow(new RegExp(`device "device": option ${key} is .*; write `));
   });
 
   test("a file that cannot be used is refused", () => {
     const directory = folder();
     expect(() => openSimDma(nvmeModel, { directory, options: { file: "." } })).toThrow(/cannot be used/);
+    expect(() => openSimDma(nvmeModel, { directory, options: { file: "missing.img" } })).toThrow(/there is no file .*missing\.img; say with sizeBytes/);
+    expect(readdirSync(directory)).toEqual([]);
+    writeFileSync(join(directory, "empty.img"), "");
     expect(() => openSimDma(nvmeModel, { directory, options: { file: "empty.img" } })).toThrow(/is empty/);
   });
 

@@ -110,7 +110,7 @@ function parseIpv4(address: string): Uint8Array {
   const parts = address.split(".");
   const good = parts.length === 4 && parts.every((part) => /^(?:0|[1-9]\d{0,2})$/.test(part) && Number(part) < 256);
   if (good) return Uint8Array.from(parts, Number);
-  throw new AirlockError("InvalidArgument", `option address is "${address}", not an IPv4 address such as "${defaultHostAddress}"`, { address });
+  throw new AirlockError("InvalidArgument", `option address is "${address}", not an IPv4 address such as "${defaultHostAddress}"`, { address, option: "address" });
 }
 
 function word(bytes: Uint8Array, at: number): number {

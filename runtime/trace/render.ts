@@ -54,7 +54,7 @@ export function describeEntry(entry: TraceEntry, names: DumpNames): string {
     case TraceKind.reply: return `${names.operations[a] ?? `operation ${a}`} #${b}, ${c} bytes`;
     case TraceKind.event: return `${names.events[a] ?? `event ${a}`}, ${c} bytes`;
     case TraceKind.requests:
-    case TraceKind.completions: return `${names.queues[a] ?? `queue ${a}`}, ${b} entries`;
+    case TraceKind.completions: return `${names.queues[a] ?? `queue ${a}`}, ${b} ${b === 1 ? "entry" : "entries"}`;
     case TraceKind.timerSet: return `timer ${a} in ${b} us`;
     case TraceKind.timer: return `timer ${a}`;
     case TraceKind.log: return `${logLevelName(a)}, ${c} bytes`;

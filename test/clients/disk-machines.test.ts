@@ -67,7 +67,7 @@ describe.each(setups)("$example in tier $sandbox", ({ example, sandbox }) => {
 
     test("an ext4 file system", { timeout }, async (context) => {
       await requireFileSystem(context);
-      await expect(checkFileSystem(disk)).resolves.toBeUndefined();
+      await expect(trouble.meets(() => checkFileSystem(disk), each)).resolves.toBeUndefined();
     });
 
     test("every failure was had and recovered, and nothing is left", { timeout }, async (context) => {

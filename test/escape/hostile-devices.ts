@@ -22,7 +22,7 @@ const root = path.join(import.meta.dirname, "../..");
 const fixtures = path.join(root, "test/fixtures/drivers");
 
 /** A machine full of attackers on two busy cores; nothing here waits this long when it works. */
-const patienceMs = 40_000;
+const patienceMs = 20_000;
 
 /** Between two steps of the neighbours, so that they do not keep the attackers from running. */
 const neighbourPauseMs = 2;

@@ -8,8 +8,10 @@ import { type Attacker, HostileDevices } from "./hostile-devices.ts";
 
 /** The drivers attack when they are to send a frame of this size. */
 const attackBytes = 666;
-const patienceMs = 30_000;
+const patienceMs = 15_000;
 const page = 4_096;
+/** Of every simulated card that is given no other. */
+const mac = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
 
 /** As the I/O manager lays out the fixture's domain: two regions with a page between them. */
 const gap = 0x10_0000 + 2 * page;
@@ -41,7 +43,7 @@ const attacks: Readonly<Record<string, Expected>> = {
   "unknown-status": { attack: "unknown-status", ...wrong, says: /status 99/ },
   "long-frame": { attack: "long-frame", ...wrong, says: /100000 bytes in a buffer of 2048/ },
   "floods-receive": { attack: "floods-receive", kinds: ["protocol-violation", "message-flood", "turn-limit", "hang"], restarts: 0 },
-  "storms": { attack: "storms", kinds: ["irq-storm"], restarts: 0, limits: "irqPerSecond: 2000" },
+  "storms": { attack: "storms", kinds: ["irq-storm"], restarts: 0 },
 };
 
 /** Lies that no network can tell from a bad cable: their clients' own checks find them. */
@@ -69,7 +71,7 @@ class Client {
   send(sizeBytes: number): number {
     const frame = new Uint8Array(sizeBytes).fill(0xa5);
     const number = ++this.#next;
-    frame.set([2, 0, 0, 0, 0x88, 0xb5, 2, 1, 1, 1, 1, 1, 0x88, 0xb5, number >> 8, number & 0xff]);
+    frame.set([2, 0, 0, 0, 0x88, 0xb5, ...mac, 0x88, 0xb5, number >> 8, number & 0xff]);
     this.net.send([frame]);
     return number;
   }
@@ -101,6 +103,7 @@ for (const tier of ["quickjs", "worker"] as const) {
     test.each(Object.entries(attacks))("%s is found out, and its client is served by an honest driver", async (name, { kinds, says }) => {
       const client = await opened(name);
       client.send(attackBytes);
+      await vi.waitUntil(() => client.send(300) > 0 && machine.failures(name) > 0, { timeout: patienceMs, interval: 5 });
       const failure = await machine.until(name, "running", 1);
       for (const kind of machine.kinds(name)) expect(kinds, failure.message).toContain(kind);
       if (says !== undefined) expect(failure.message).toMatch(says);
@@ -112,7 +115,7 @@ for (const tier of ["quickjs", "worker"] as const) {
 
     test.each(Object.keys(unseen))("%s: what its client gets is of its own buffers only", async (name) => {
       const client = await opened(name);
-      for (let n = 0; n < 8; n++) client.send(attackBytes);
+      for (let n = 0; n < 2; n++) client.send(attackBytes);
       await client.works();
       expect(machine.failures(name)).toBe(0);
       // Its own frames, or what never was anything.

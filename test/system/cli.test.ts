@@ -1,9 +1,11 @@
 /** `airlock` without a daemon: help, version, schema, check, new, and what it says of bad input. */
-import { readFileSync } from "node:fs";
+import { readFileSync, readdirSync } from "node:fs";
 import { cp, mkdir, rm, symlink, writeFile } from "node:fs/promises";
 import { spawn } from "node:child_process";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
+import { parse } from "yaml";
+import { z } from "zod";
 import { airlock, labFile, mainFile, scratch } from "../fixtures/cli.ts";
 
 const root = path.join(import.meta.dirname, "../..");
@@ -37,6 +39,23 @@ describe("help", () => {
     const schema = (await airlock(["schema", "machine"])).json() as { properties: { exports: object } };
     expect(JSON.stringify(schema.properties.exports)).toContain('"unix"');
     expect((await airlock(["schema", "manifest", "--json"])).json()).toHaveProperty("properties.contractVersion");
+  });
+
+  test("schema validates the example machines, and refuses a mistyped key", async () => {
+    const schema = z.fromJSONSchema((await airlock(["schema"])).json() as Parameters<typeof z.fromJSONSchema>[0]);
+    const examples = path.join(root, "runtime/machine/examples");
+    for (const file of readdirSync(examples)) {
+      expect({ file, problems: schema.safeParse(parse(readFileSync(path.join(examples, file), "utf8"))).error?.issues ?? [] }).toEqual({ file, problems: [] });
+    }
+    const disk = readFileSync(path.join(examples, "disk.yaml"), "utf8");
+    const shadowed = disk.replace("spares: 3", "shadow: { journal: true, checksums: true }\n    limits: { dma: 9MiB }").replace(/ {4}limits: .*\n/, "");
+    const secured = shadowed.replace("driver: disk }", "driver: disk, port: 10809, tls: { cert: a.pem, key: b.pem, ca: c.pem } }");
+    expect(secured).not.toBe(shadowed);
+    expect(schema.safeParse(parse(secured)).error?.issues ?? []).toEqual([]);
+    for (const [from, to] of [["pci: { address", "pci: { addres"], ["class: 0x010802", "clas: 1"], ["shadow:", "shadows:"], ["port: 10809", "port: 99999"], ["cert: a.pem", "crt: a.pem"]] as const) {
+      expect(secured).toContain(from);
+      expect({ to, ok: schema.safeParse(parse(secured.replace(from, to))).success }).toEqual({ to, ok: false });
+    }
   });
 
   test("a reader that stops reading is no error", async () => {
@@ -95,8 +114,25 @@ describe("bad machine files", () => {
 });
 
 describe("check", () => {
-  test.each(["rtc-mc146818", "uart-16550", "template"])("%s is in order", async (name) => {
+  const packages = readdirSync(path.join(root, "drivers"), { withFileTypes: true }).filter((entry) => entry.isDirectory()).map(({ name }) => name);
+
+  test.each(packages)("%s is in order", async (name) => {
     expect(await airlock(["check", path.join(root, "drivers", name)])).toMatchObject({ code: 0, stderr: "" });
+  });
+
+  test("knows DMA memory that nobody uses, and a class that has nowhere to keep its data", async () => {
+    await using directory = await scratch();
+    const copy = path.join(directory.path, "bad");
+    await cp(path.join(root, "drivers/nvme"), copy, { recursive: true });
+    const manifest = path.join(copy, "driver.json");
+    const text = readFileSync(manifest, "utf8");
+    const dma = '"buffers": { "size": "8MiB", "use": "buffers" }';
+    expect(text).toContain(dma);
+    await writeFile(manifest, text.replace(dma, '"spareRing": { "size": "8MiB" }'));
+    const { code, stderr } = await airlock(["check", copy]);
+    expect(code).toBe(3);
+    expect(stderr).toMatch(/driver\.json:\d+:\d+: asks for DMA memory "spareRing", which the code never names; remove it/);
+    expect(stderr).toMatch(/driver\.json:\d+:\d+: asks for no DMA memory that class block could keep its data in; write dma: /);
   });
 
   test("reports everything with its place", async () => {
@@ -128,7 +164,7 @@ describe("check", () => {
 });
 
 describe("new", () => {
-  test.each([["rtc", "my-clock"], ["serial", "my-uart"]])("a package of class %s passes its check, its types and its test", async (className, name) => {
+  test.each([["rtc", "my-clock"], ["serial", "my-uart"], ["block", "my-disk"], ["net", "my-nic"]])("a package of class %s passes its check, its types and its test", async (className, name) => {
     // Inside the repository, so that "airlock/driver" resolves as it does in an installation.
     const parent = path.join(root, `test/system/.new-${process.pid}-${className}`);
     await mkdir(parent);

@@ -4,7 +4,9 @@ import { TestEnvironment, settle } from "../../../test/fixtures/driver-port.ts";
 import { frame, identity, linkDown, linkUp, opened, setup } from "../../../test/fixtures/net-bench.ts";
 import { NetTestEnvironment } from "../../../test/fixtures/net-driver.ts";
 import { AirlockError } from "../../api/errors.ts";
+import { RecordKind } from "../../api/records.ts";
 import { openClient } from "./client.ts";
+import { net } from "./contract.ts";
 import { createShadow } from "./shadow.ts";
 
 describe("frames", () => {
@@ -58,6 +60,26 @@ describe("frames", () => {
     for (let number = 5; number < 200; number++) shadow.receive(port.arrive([frame(number)]));
     await settle();
     expect(received).toEqual(Array.from({ length: 199 }, (_, index) => frame(index + 1)));
+  });
+
+  test("a driver that loses a batch of buffers after a burst still receives, and is found out", async () => {
+    const { environment, shadow, port, received } = await opened();
+    const { send } = port;
+    let lost = 0;
+    port.send = (kind, id, tag, payload) => {
+      if (kind !== RecordKind.requests || id !== net.queues.receive.id || lost > 0) return send.call(port, kind, id, tag, payload);
+      lost = payload.length / 4 / net.queues.receive.request.words;
+      return true;
+    };
+    const { receiveDepth } = identity;
+    shadow.receive(port.arrive(Array.from({ length: receiveDepth }, (_, index) => frame(index))));
+    expect(lost).toBe(receiveDepth / 4);
+    expect(port.empties).toHaveLength(receiveDepth - lost);
+    let number = receiveDepth;
+    for (; environment.failures.length === 0 && number < 20 * receiveDepth; number++) shadow.receive(port.arrive([frame(number)]));
+    await settle();
+    expect(received).toHaveLength(number);
+    expect(environment.failures).toMatchObject([{ kind: "deadline", operation: "receive" }]);
   });
 
   test("of a size that cannot be are refused one by one", async () => {

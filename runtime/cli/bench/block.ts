@@ -1,5 +1,5 @@
 /** `airlock bench block`: fio on NBD, our sandboxed disk beside nbdkit's memory and qemu-nbd on a file in RAM, in one run. */
-import { existsSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { existsSync, truncateSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import Table from "cli-table3";
 import { realClock } from "../../api/clock.ts";
@@ -91,7 +91,8 @@ async function withOthers<T>(folder: string, progress: (text: string) => void, m
   if (nbdkit === undefined) progress("without nbdkit, which is not installed (Debian: apt-get install nbdkit)");
   if (qemuNbd === undefined) progress("without qemu-nbd, which is not installed (Debian: apt-get install qemu-utils)");
   const socket = (name: string): string => path.join(folder, `${name}.sock`);
-  const file = path.join(existsSync("/dev/shm") ? "/dev/shm" : folder, `airlock-bench-${process.pid}`);
+  const memory = makeTemporaryDirectory(existsSync("/dev/shm") ? "/dev/shm" : folder);
+  const file = path.join(memory.path, "disk");
   const running: { close(): Promise<void> }[] = [];
   const targets: Target[] = [];
   try {
@@ -109,7 +110,7 @@ async function withOthers<T>(folder: string, progress: (text: string) => void, m
     return await measure(targets);
   } finally {
     for (const server of running) await server.close();
-    rmSync(file, { force: true });
+    memory.remove();
   }
 }
 

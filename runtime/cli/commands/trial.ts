@@ -46,7 +46,7 @@ async function run({ args, options, output }: CommandCall): Promise<0 | 1> {
   try {
     const { machine } = session.up;
     const names = [...machine.drivers.keys()];
-    output.remark(`machine ${machine.loaded.name} on ${machine.platform.type}: ${names.join(", ")}; ${faults.length} faults; restart limits are lifted; seed ${seed}`);
+    output.remark(`machine ${machine.loaded.name} on ${machine.platform.type}: ${names.join(", ")}; restart limits are lifted; seed ${seed}`);
     const work = new Work(await Promise.all(names.map((name) => session.workload(name))));
     const rows: Row[] = [];
     for (const name of names) {

@@ -8,6 +8,7 @@ import { advice } from "../../machine/suggest.ts";
 import type { DriverStatus } from "../../supervisor/driver-status.ts";
 import type { LogLine } from "../log-book.ts";
 import type { Machine, MachineDriver } from "../machine.ts";
+import { applicableFaults } from "../soak/applicable.ts";
 import { type ControlRequest, levelNumber } from "./protocol.ts";
 import type { Answering, Handle } from "./server.ts";
 import { type DriverReport, driverReport, machineReport, type ServedMachine } from "./status.ts";
@@ -103,6 +104,9 @@ async function kill(served: ServedMachine, driver: MachineDriver, how: string | 
   const before = supervisor.status.lastFailure;
   const failed = (status: DriverStatus): boolean => status.lastFailure !== before;
   if (fault !== undefined) {
+    if (applicableFaults([fault], driver).length === 0) {
+      throw new AirlockError("Unsupported", `driver "${driver.name}" cannot have the fault ${fault.name}, which needs an interrupt, a wire or a queue that it has not; choose another`, { driver: driver.name, how: fault.name });
+    }
     machine.inject(driver.name, fault);
     if (fault.where === "operation" || fault.where === "now") void provoke(machine, driver);
     await settled(machine, driver, failed, detectMs);

@@ -206,7 +206,8 @@ function launch(command: readonly string[], plan: MachinePlan, options: QemuOpti
   let ramFd: number | undefined;
   try {
     for (const descriptor of plan.descriptors) fds.push(openDescriptor(folder, descriptor));
-    const child = spawn(command[0]!, command.slice(1), { stdio: ["ignore", "ignore", "pipe", ...fds], cwd: "/" });
+    // In a group of its own: a terminal's Ctrl-C is for us, and QEMU stays until exports have flushed and drivers are down.
+    const child = spawn(command[0]!, command.slice(1), { stdio: ["ignore", "ignore", "pipe", ...fds], cwd: "/", detached: true });
     ramFd = plan.hasRam ? fds.shift() : undefined;
     const ram = ramFd === undefined ? undefined : { sizeBytes: machineRamBytes, firstFreeOffset, fd: ramFd };
     return new QemuProcess(child, folder, plan, { fifos, devices: options.devices, ram, quirks: plan.quirks });

@@ -6,7 +6,7 @@ import type { StoreFile } from "./devices/kind.ts";
 /** Makes a disk's file when it is missing, and as long as `sizeBytes`. @throws AirlockError InvalidArgument when it cannot be written or would be empty */
 export function prepareStoreFile({ device, path, sizeBytes }: StoreFile): void {
   const refusal = (why: string, cause?: unknown): AirlockError =>
-    new AirlockError("InvalidArgument", `device "${device}" on QEMU: the file ${path} cannot be its disk: ${why}`, { device }, { cause });
+    new AirlockError("InvalidArgument", `device "${device}" on QEMU: the file ${path} cannot be its disk: ${why}`, { device, option: "file" }, { cause });
   try {
     const fd = fs.openSync(path, sizeBytes === undefined ? fs.constants.O_RDWR : fs.constants.O_RDWR | fs.constants.O_CREAT, 0o644);
     try {
@@ -20,6 +20,8 @@ export function prepareStoreFile({ device, path, sizeBytes }: StoreFile): void {
       fs.closeSync(fd);
     }
   } catch (error) {
-    throw error instanceof AirlockError ? error : refusal(errorText(error), error);
+    if (error instanceof AirlockError) throw error;
+    const isMissing = sizeBytes === undefined && (error as NodeJS.ErrnoException).code === "ENOENT";
+    throw refusal(isMissing ? "there is none; say with sizeBytes how large a disk to make" : errorText(error), error);
   }
 }

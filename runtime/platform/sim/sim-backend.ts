@@ -1,6 +1,6 @@
 /** The simulated hardware: models on one clock, their pins wired to interrupt lines. */
 import { type Clock, VirtualClock } from "../../api/clock.ts";
-import { AirlockError } from "../../api/errors.ts";
+import { AirlockError, isAirlockError } from "../../api/errors.ts";
 import type { DeviceDescription, DmaPort, IrqPin, Model, ModelDefinition, SerialPeer } from "../../bus/device.ts";
 import type { HardwareBackend } from "../../bus/hardware-backend.ts";
 import type { DmaFault, IommuDomain } from "../../bus/iommu.ts";
@@ -185,9 +185,9 @@ export class SimBackend implements HardwareBackend {
     const pci = model.pci && new SimPciFunction(model.pci);
     this.#networks.push(network);
     if (network.pollMicros !== undefined) this.#polled.push({ peer: network, dueMicros: 0 });
-    const live = model.create(description, {
+    const live = named(description, () => model.create(description, {
       clock: this.#modelClock, epochMs, serial, network, directory, dma: this.#dma(description.name, pci), irq: (name) => this.#pin(description, name, pci),
-    });
+    }));
     const spaces = pci === undefined ? live.spaces : {
       ...Object.fromEntries(Object.entries(live.spaces).map(([name, space]) => [name, name.startsWith("bar") ? pci.decoded(Number(name.slice(3)), space) : space])),
       config: pci.config,
@@ -229,3 +229,13 @@ const unconnected: IrqPin = { set: () => undefined, pulse: () => undefined };
 
 /** A device outside of PCI reaches no memory. */
 const noDma: DmaPort = { read: () => false, write: () => false };
+
+/** What a model refuses is told with its device's name. */
+function named<T>({ name }: DeviceDescription, create: () => T): T {
+  try {
+    return create();
+  } catch (error) {
+    if (!isAirlockError(error) || error.fields.device !== undefined) throw error;
+    throw new AirlockError(error.code, `device "${name}": ${error.message}`, { ...error.fields, device: name }, { cause: error });
+  }
+}

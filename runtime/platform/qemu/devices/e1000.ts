@@ -1,5 +1,5 @@
 /** QEMU's 82540EM with the far end of its cable: nothing, the built-in host, a TAP interface, or another QEMU's stream. */
-import { AirlockError } from "../../../api/errors.ts";
+import { AirlockError, isAirlockError } from "../../../api/errors.ts";
 import type { DeviceDescription } from "../../../bus/device.ts";
 import type { PciIdentity } from "../../../bus/pci.ts";
 import { networkPeers } from "../network-peers.ts";
@@ -53,7 +53,12 @@ const e1000: QemuDeviceKind = {
 function farEnd(description: DeviceDescription, names: QemuNames): { netdev: string; connector?: QemuDevicePlan["connector"] } {
   const peer = textOption(description, "peer", /^\w{1,16}$/, "the name of a peer") ?? "none";
   if (networkPeers.has(peer)) {
-    networkPeers.get(peer)?.check?.(description.options);
+    try {
+      networkPeers.get(peer)?.check?.(description.options);
+    } catch (error) {
+      if (!isAirlockError(error, "InvalidArgument")) throw error;
+      throw refusal(description, error.message, typeof error.fields.option === "string" ? error.fields.option : undefined);
+    }
     return { netdev: `stream,id=${names.id}-net,server=on,addr.type=unix,addr.path=${names.socketPath}`, connector: { kind: "network", peer } };
   }
   if (peer === "tap") {

@@ -92,14 +92,14 @@ export function onlyIsaIrq(description: DeviceDescription): number | undefined {
 export function numberOption(description: DeviceDescription, name: string, otherwise: number, least: number, most: number): number {
   const value = description.options[name] ?? otherwise;
   if (typeof value === "number" && Number.isSafeInteger(value) && value >= least && value <= most) return value;
-  throw refusal(description, `option ${name} is ${shown(value)}, not a whole number from ${least} to ${most}`);
+  throw refusal(description, `option ${name} is ${shown(value)}, not a whole number from ${least} to ${most}`, name);
 }
 
 /** A text among the options that has this form. @throws AirlockError InvalidArgument for another */
 export function textOption(description: DeviceDescription, name: string, form: RegExp, what: string): string | undefined {
   const value = description.options[name];
   if (value === undefined || (typeof value === "string" && form.test(value))) return value;
-  throw refusal(description, `option ${name} is ${shown(value)}, not ${what}`);
+  throw refusal(description, `option ${name} is ${shown(value)}, not ${what}`, name);
 }
 
 /**
@@ -109,7 +109,7 @@ export function textOption(description: DeviceDescription, name: string, form: R
 export function pathOption(description: DeviceDescription, name: string, directory: string | undefined): string | undefined {
   const value = textOption(description, name, /^[^\0\n]+$/, "a path");
   if (value === undefined) return undefined;
-  if (!path.isAbsolute(value) && directory === undefined) throw refusal(description, `option ${name} is relative, and there is no machine file; give an absolute path`);
+  if (!path.isAbsolute(value) && directory === undefined) throw refusal(description, `option ${name} is relative, and there is no machine file; give an absolute path`, name);
   return path.resolve(directory ?? "/", value);
 }
 
@@ -118,8 +118,9 @@ export function optionValue(text: string): string {
   return text.replaceAll(",", ",,");
 }
 
-export function refusal(description: DeviceDescription, what: string): AirlockError {
-  return new AirlockError("InvalidArgument", `device "${description.name}" on QEMU: ${what}`, { device: description.name });
+/** `option` is the one of the device's options that is wrong. */
+export function refusal(description: DeviceDescription, what: string, option?: string): AirlockError {
+  return new AirlockError("InvalidArgument", `device "${description.name}" on QEMU: ${what}`, { device: description.name, option });
 }
 
 function shown(value: unknown): string {

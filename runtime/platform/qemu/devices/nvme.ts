@@ -25,10 +25,10 @@ const nvme: QemuDeviceKind = {
   identity: () => identity,
   build(description, names) {
     const blockBytes = numberOption(description, "blockBytes", defaultBlockBytes, 512, 4_096);
-    if (blockBytes !== 512 && blockBytes !== 4_096) throw refusal(description, `option blockBytes is ${blockBytes}, not 512 or 4096`);
+    if (blockBytes !== 512 && blockBytes !== 4_096) throw refusal(description, `option blockBytes is ${blockBytes}, not 512 or 4096`, "blockBytes");
     const hasSize = description.options["sizeBytes"] !== undefined;
     const sizeBytes = numberOption(description, "sizeBytes", defaultBytes, blockBytes, maxBytes);
-    if (sizeBytes % blockBytes !== 0) throw refusal(description, `option sizeBytes is ${sizeBytes}, not a multiple of ${blockBytes}`);
+    if (sizeBytes % blockBytes !== 0) throw refusal(description, `option sizeBytes is ${sizeBytes}, not a multiple of ${blockBytes}`, "sizeBytes");
     const serial = textOption(description, "serial", /^[\w.-]{1,20}$/, "1 to 20 letters, digits, dots and dashes") ?? names.id;
     const file = pathOption(description, "file", names.directory);
     return {

@@ -145,12 +145,12 @@ for (const tier of ["quickjs", "worker"] as const) {
     test("what it writes to its memory once its capabilities are gated goes nowhere", async () => {
       const name = "writes-until-dead";
       const volume = machine.client(name) as Volume;
-      const refused = expect(volume.read(attackAt, page)).rejects.toMatchObject({ code: "DriverUnavailable" });
+      const refused = refusal(volume.read(attackAt, page));
       await vi.waitUntil(() => machine.up.machine.io.ledger.entries(name).some(({ action, capability }) => action === "gate" && capability === "queues"), { timeout: 30_000, interval: 1 });
       const { offset, bytes } = machine.memory(name, "queues");
       machine.ram.write(offset, bytes.fill(0x5a));
       await machine.until(name, "held", 1);
-      await refused;
+      expect(await refused).toMatchObject({ code: "DriverUnavailable" });
       expect(machine.memory(name, "queues").bytes.subarray(-256).every((byte) => byte === 0x5a)).toBe(true);
       await machine.neighboursAreWell();
     });

@@ -1,133 +1,14 @@
 /** Devices that lie: their driver fails and is held, or their client is told; nothing hangs, and everybody else in the machine works on. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import path from "node:path";
 import { describe, expect, test } from "vitest";
-import { type ErrorCode, isAirlockError } from "../../runtime/api/errors.ts";
-import type { FailureKind } from "../../runtime/api/failure.ts";
 import type { Volume } from "../../runtime/classes/block/volume.ts";
 import type { NetInterface, OpenInterface } from "../../runtime/classes/net/interface.ts";
-import type { RtcClient } from "../../runtime/classes/rtc/client.ts";
-import { World } from "../../runtime/cli/world.ts";
-import e1000 from "../../runtime/models/e1000.ts";
-import nvme from "../../runtime/models/nvme.ts";
-import type { DriverState } from "../../runtime/supervisor/driver-status.ts";
 import { layOut } from "../../drivers/nvme/layout.ts";
-import { LyingDevice } from "../fixtures/lying-device.ts";
+import type { LyingDevice } from "../fixtures/lying-device.ts";
+import { type Lie, LyingMachine, page, second } from "./lying-machine.ts";
 
-const root = path.join(import.meta.dirname, "../..");
-const page = 4_096;
-const second = 1e6;
-/** Restarts the machine file allows. */
-const intensity = 2;
 /** The I/O manager puts a driver's first region here. */
 const queues = 0x10_0000;
 const allOnes = 0xffff_ffff;
-/** Of machine time: all deadlines, resets and restarts of a driver that is held in the end, several times. */
-const limitMicros = 120 * second;
-
-/** What may become of a lie. */
-interface Lie {
-  /** From now on the device does this; called before the machine starts, or while it is at work. */
-  readonly tell: (device: LyingDevice) => void;
-  readonly fromStart?: true;
-  /** Failures of its driver, if any. */
-  readonly kinds?: readonly FailureKind[];
-  readonly state: DriverState;
-  /** What its client is told; undefined for nothing: it is served. */
-  readonly code?: ErrorCode;
-}
-
-/** A machine whose one disk or card lies, beside an honest disk and clock. */
-class LyingMachine implements AsyncDisposable {
-  readonly world: World;
-  readonly device: LyingDevice;
-  readonly #directory: string;
-
-  private constructor(world: World, device: LyingDevice, directory: string) {
-    this.world = world;
-    this.device = device;
-    this.#directory = directory;
-  }
-
-  static async open(kind: "nvme" | "e1000", lie: Lie): Promise<LyingMachine> {
-    const device = await LyingDevice.define("lying", kind === "nvme" ? nvme : e1000);
-    const directory = mkdtempSync(path.join(tmpdir(), "airlock-lying-"));
-    const file = path.join(directory, "machine.yaml");
-    writeFileSync(file, machineText(directory, kind));
-    if (lie.fromStart === true) lie.tell(device);
-    try {
-      const world = await World.open({ file, seed: 1 });
-      await world.run(0.2 * second);
-      return new LyingMachine(world, device, directory);
-    } catch (error) {
-      rmSync(directory, { recursive: true, force: true });
-      throw error;
-    }
-  }
-
-  get status() {
-    return this.world.machine.driver("lied-to").supervisor.status;
-  }
-
-  client(name: string): unknown {
-    return this.world.machine.client(name);
-  }
-
-  /** The codes of what calls were refused with; undefined for each that was served. */
-  async codes(...calls: readonly Promise<unknown>[]): Promise<(ErrorCode | undefined)[]> {
-    const outcomes = calls.map((call) => call.then(() => undefined, (error: unknown) => {
-      if (isAirlockError(error)) return error.code;
-      throw error;
-    }));
-    return this.world.until(Promise.all(outcomes), limitMicros);
-  }
-
-  async ends(state: DriverState, kinds: readonly FailureKind[]): Promise<void> {
-    for (let waited = 0; this.status.state !== state && waited < limitMicros; waited += 0.05 * second) await this.world.run(0.05 * second);
-    const { failures, lastFailure, restarts } = this.status;
-    expect(this.status.state, lastFailure?.failure.message).toBe(state);
-    for (const kind of Object.keys(failures)) expect(kinds, lastFailure?.failure.message).toContain(kind);
-    if (state === "held") expect([Object.values(failures).reduce((sum, count) => sum + count, 0), restarts]).toEqual([intensity + 1, intensity]);
-  }
-
-  /** Everybody else works, and has noticed nothing. */
-  async othersAreWell(): Promise<void> {
-    const volume = this.client("disk") as Volume;
-    const data = new Uint8Array(4 * page).map((_, index) => index >> 3);
-    await this.world.until(volume.write(page, data));
-    expect(Buffer.compare(await this.world.until(volume.read(page, data.length)), data)).toBe(0);
-    expect(await this.world.until((this.client("clock") as RtcClient).readTime())).toBeInstanceOf(Date);
-    for (const name of ["disk", "clock"]) expect(this.world.machine.driver(name).supervisor.status).toMatchObject({ state: "running", generation: 1n, failures: {} });
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.world.close();
-    rmSync(this.#directory, { recursive: true, force: true });
-  }
-}
-
-function machineText(directory: string, kind: "nvme" | "e1000"): string {
-  const driver = (name: string): string => path.relative(directory, path.join(root, "drivers", name));
-  const line = kind === "nvme" ? "msix0" : "intx";
-  return `machine: lied-to
-platform: { type: sim }
-devices:
-  rtc: { compatible: [mc146818], ports: { cmos: { base: 0x70, size: 2 } }, irqs: { tick: 8 } }
-  honest: { compatible: [nvme], pci: { address: "00:04.0" }, options: { sizeBytes: 1048576 } }
-  liar: { compatible: [lying, ${kind}], pci: { address: "00:05.0" }, options: { ${kind === "nvme" ? "sizeBytes: 1048576" : "peer: host"} } }
-drivers:
-  clock: { package: ${driver("rtc-mc146818")}, device: rtc, grants: [cmos, tick] }
-  disk: { package: ${driver("nvme")}, device: honest, grants: [bar0, msix0, queues, buffers] }
-  lied-to:
-    package: ${driver(kind)}
-    device: liar
-    grants: [bar0, ${line}, queues, buffers]
-    shadow: { ${kind === "nvme" ? "checksums: true" : ""} }
-    restart: { policy: permanent, intensity: ${intensity}, period: 600s, backoff: { initial: 1ms, max: 1ms } }
-    limits: { irqPerSecond: 20000 }
-`;
-}
 
 const layout = layOut({ name: "queues", iova: queues, sizeBytes: 128 * 1_024 } as never, { maxEntries: 1_024 } as never, 64);
 

@@ -5,7 +5,7 @@ import { TransmitStatus, net } from "../../classes/net/contract.ts";
 import type { DriverPort, Shadow, ShadowEnvironment, ShadowState } from "../../classes/shadow.ts";
 
 const { request, completion } = net.queues.transmit;
-const { configure } = net.operations;
+const { configure, getLink } = net.operations;
 
 /** Room for one frame in the buffers. */
 const slotBytes = 2048;
@@ -74,7 +74,12 @@ export class NetFeeder implements Shadow {
 
   receive({ kind, id, payload }: MessageRecord): string | undefined {
     if (kind === RecordKind.completions) this.#count(payload);
-    else if (kind === RecordKind.event && id === net.events.link.id) {
+    else if (kind === RecordKind.reply && id === configure.id) this.#port?.send(RecordKind.request, getLink.id, 2, getLink.args.encode({}));
+    else if (kind === RecordKind.reply && id === getLink.id) {
+      // A link that was up before the driver came is no event.
+      const link = getLink.reply.decode(payload);
+      if (link.ok && link.value.up) this.#told();
+    } else if (kind === RecordKind.event && id === net.events.link.id) {
       const link = net.events.link.payload.decode(payload);
       if (link.ok && link.value.up) this.#told();
     }

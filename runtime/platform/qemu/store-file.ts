@@ -3,6 +3,9 @@ import fs from "node:fs";
 import { AirlockError, errorText } from "../../api/errors.ts";
 import type { StoreFile } from "./devices/kind.ts";
 
+/** One block of a disk. */
+const leastBytes = 512;
+
 /** Makes a disk's file when it is missing, and as long as `sizeBytes`. @throws AirlockError InvalidArgument when it cannot be written or would be empty */
 export function prepareStoreFile({ device, path, sizeBytes }: StoreFile): void {
   const refusal = (why: string, cause?: unknown): AirlockError =>
@@ -12,8 +15,8 @@ export function prepareStoreFile({ device, path, sizeBytes }: StoreFile): void {
     try {
       const now = fs.fstatSync(fd);
       if (!now.isFile()) throw refusal("it is no regular file");
-      if (now.size < (sizeBytes ?? 1)) {
-        if (sizeBytes === undefined) throw refusal("it is empty; say how large the disk is with sizeBytes");
+      if (now.size < (sizeBytes ?? leastBytes)) {
+        if (sizeBytes === undefined) throw refusal("it has not even one block; say how large the disk is with sizeBytes");
         fs.ftruncateSync(fd, sizeBytes);
       }
     } finally {

@@ -1,5 +1,5 @@
 /** Restarts on whole machines: generations, dependents, holds, backoff, clients in the middle of it, and hardware that goes away. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
@@ -208,8 +208,15 @@ describe.skipIf(!(await qemuAvailable()))("hardware that goes away", () => {
     const up = await bringUp({ file: path.join(import.meta.dirname, "../../runtime/machine/examples/lab-qemu.yaml"), state });
     const pid = (up.machine.platform as unknown as QemuPlatform).pid!;
     process.kill(pid, 0);
+    // A terminal's Ctrl-C goes to the group of the program in its foreground; QEMU has to outlast the exports.
+    expect(processGroup(pid)).toBe(pid);
     await up.close();
     expect(() => process.kill(pid, 0)).toThrow(expect.objectContaining({ code: "ESRCH" }));
     rmSync(state, { recursive: true, force: true });
   });
 });
+
+/** Field 5 of proc_pid_stat(5), counted from behind the name, which may hold anything. */
+function processGroup(pid: number): number {
+  return Number(readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)!.split(" ")[2]);
+}

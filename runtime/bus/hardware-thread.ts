@@ -46,7 +46,7 @@ export class HardwareThread {
     this.#exited = new Promise((resolve) => { worker.once("exit", () => resolve()); });
     worker.on("exit", () => {
       // Why it ended may still be in its port.
-      for (let last = receiveMessageOnPort(control); last !== undefined; last = receiveMessageOnPort(control)) this.#receive(last.message as HardwareMessage);
+      this.hearReports();
       this.lose("the hardware thread ended");
     });
     worker.on("error", (error) => this.lose(`the hardware thread failed: ${errorText(error)}`));
@@ -114,6 +114,11 @@ export class HardwareThread {
 
   statistics(device: string): Promise<Readonly<Record<string, number>>> {
     return this.#call({ op: "statistics", device });
+  }
+
+  /** Takes what the thread has sent so far, without waiting for the event loop's turn. */
+  hearReports(): void {
+    for (let item = receiveMessageOnPort(this.#control); item !== undefined; item = receiveMessageOnPort(this.#control)) this.#receive(item.message as HardwareMessage);
   }
 
   /** @throws AirlockError Unsupported, NotFound */

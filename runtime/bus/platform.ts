@@ -76,6 +76,8 @@ export interface Platform<Handle = unknown> {
   readonly ram: RamHandle | undefined;
   /** `report` is called for what the hardware's side notices about this driver. */
   connect(grant: BusGrant, report: (report: BusReport) => void): Promise<BusConnection<Handle>>;
+  /** Delivers, in this call, every report that the hardware's side has made by now. */
+  hearReports(): void;
   /** Cuts a device's power for a moment, where the platform can: its volatile cache is lost. @throws AirlockError Unsupported */
   powerCut(device: string): Promise<void>;
   /** Counters of one device, where the platform has them. */

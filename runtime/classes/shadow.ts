@@ -38,6 +38,12 @@ export interface ShadowEnvironment {
   readonly clock: Clock;
   /** The shadow found the current generation at fault: a missed deadline. The supervisor takes it from there. */
   fail(failure: Failure): void;
+  /**
+   * Takes, in this call, what the hardware's side has to say about the current generation and nobody has heard yet: a device whose
+   * driver aimed it at foreign memory ends its command with an error, and that is not the client's. May detach the shadow.
+   * Whether the generation has failed by now, or is about to be found at fault.
+   */
+  isAccused?(): boolean;
   /** A client call was answered by the driver or from the log; ends the recovery time of the last failure. */
   served(operation: string): void;
   /** For `airlock logs` and the flight recorder. */

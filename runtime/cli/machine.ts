@@ -186,6 +186,10 @@ function superviseDriver<Handle>(
   const shadow = (parts.shadow ?? module.createShadow)({
     driver: name, clock, note, settings: loaded.entry.shadow, buffers: classBuffers(io.memory(name), ram),
     fail: (failure) => supervisor?.fail(failure),
+    isAccused: () => {
+      parts.platform.hearReports();
+      return supervisor?.isFailing ?? true;
+    },
     served: (operation) => supervisor?.served(operation),
   });
   const bus = (which: "package" | "alternative"): LeasedBus<Handle> => {

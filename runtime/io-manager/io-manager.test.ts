@@ -43,6 +43,7 @@ class RecordingPlatform implements Platform<string> {
   statistics(): Promise<Record<string, number>> {
     return Promise.resolve({});
   }
+  hearReports(): void {}
   powerCut(): Promise<void> {
     return Promise.resolve();
   }

@@ -178,6 +178,11 @@ export class DriverSupervisor<Handle = unknown> {
     if (this.#live()?.attached === true) this.#tellRecovered(this.#recoveries.served(this.#clock.nowMicros()));
   }
 
+  /** Whether the current generation was found at fault, or is gone. */
+  get isFailing(): boolean {
+    return this.#live()?.failing ?? true;
+  }
+
   /** Arms a fault: in the running driver, or for its next start when it is for init or no driver runs. */
   inject(where: FaultPoint, code: string): "armed" | "next-start" {
     this.#mustBeOpen();

@@ -61,6 +61,7 @@ export class Generation<Handle> {
   readonly #early: MessageRecord[] = [];
   #phase: Phase = "connecting";
   #finished = false;
+  #failing = false;
   #gated = false;
   #endReason = "";
   #tornDown = false;
@@ -83,6 +84,11 @@ export class Generation<Handle> {
 
   get finished(): boolean {
     return this.#finished;
+  }
+
+  /** A failure was reported: what is taken of it now is what it had sent before. */
+  get failing(): boolean {
+    return this.#failing;
   }
 
   /** Whether the shadow is attached to this generation, so that it can speak about it. */
@@ -111,6 +117,7 @@ export class Generation<Handle> {
   /** Reports a failure of this generation. After `finish` it is not one any more. */
   fail(failure: Failure): void {
     if (this.#finished) return;
+    this.#failing = true;
     // What the driver sent before it failed still counts: bytes it has read are in no device any more.
     this.#guard("drain", () => this.#host?.drain());
     if (!this.#finished) this.#events.failed(failure);

@@ -5,7 +5,7 @@ import { type CallPolicy, Calls } from "../calls.ts";
 import type { DriverPort, Shadow, ShadowEnvironment, ShadowState } from "../shadow.ts";
 import type { BlockCall } from "./block-call.ts";
 import { Checksums, maxCheckedBlocks } from "./checksums.ts";
-import { block } from "./contract.ts";
+import { BlockStatus, block } from "./contract.ts";
 import { Dispatcher, maxCalls } from "./dispatcher.ts";
 import { type DeviceFacts, type Identity, difference, identityRefusal, volumeInfo } from "./geometry.ts";
 import { type BlockShadowSettings, readSettings } from "./shadow-settings.ts";
@@ -173,6 +173,8 @@ class BlockShadowCore implements BlockShadow {
 
   receive(record: MessageRecord): string | undefined {
     if (!this.#hasDriver) return undefined;
+    // What a driver that is at fault says went wrong is asked of the next one again, with what came in the same batch.
+    if (record.kind === RecordKind.completions && hasErrors(record.payload) && this.#environment.isAccused?.() === true) return undefined;
     return record.kind === RecordKind.completions ? this.#dispatcher.receive(record) : this.#calls.receive(record);
   }
 
@@ -278,4 +280,17 @@ class BlockShadowCore implements BlockShadow {
     const { driver } = this.#environment;
     return new AirlockError("Closed", `${driver}: the device was closed`, { driver });
   }
+}
+
+const { words: completionWords, at: completionAt } = block.queues.io.completion;
+const wordBytes = 4;
+
+/** Whether any completion of a batch, well-formed or not, says that something went wrong. */
+function hasErrors(payload: Uint8Array): boolean {
+  const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
+  const step = completionWords * wordBytes;
+  for (let at = completionAt.status * wordBytes; at + wordBytes <= payload.byteLength; at += step) {
+    if (view.getUint32(at, true) !== BlockStatus.ok) return true;
+  }
+  return false;
 }

@@ -69,6 +69,10 @@ export class QemuPlatform implements Platform<ChannelHandle> {
     return this.#thread.powerCut(device);
   }
 
+  hearReports(): void {
+    this.#thread.hearReports();
+  }
+
   statistics(device: string): Promise<Readonly<Record<string, number>>> {
     return this.#thread.statistics(device);
   }

@@ -35,6 +35,9 @@ export class InlineSimPlatform implements Platform<InlineHandle> {
     return new InlineConnection(this.#backend, grant, report, this.ram);
   }
 
+  /** Reports are made in the call that causes them. */
+  hearReports(): void {}
+
   async powerCut(device: string): Promise<void> {
     this.#backend.powerCut(device);
   }

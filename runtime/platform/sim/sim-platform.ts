@@ -52,6 +52,10 @@ export class SimPlatform implements Platform<ChannelHandle> {
     return this.#thread.connect(grant, report, this.ram);
   }
 
+  hearReports(): void {
+    this.#thread.hearReports();
+  }
+
   statistics(device: string): Promise<Readonly<Record<string, number>>> {
     return this.#thread.statistics(device);
   }

@@ -1,7 +1,6 @@
 /** The hardware thread's loop: device time, the drivers' channels, and control messages, in one synchronous thread. */
 import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import { AirlockError, errorText } from "../api/errors.ts";
-import { AdaptiveWait } from "./adaptive-wait.ts";
 import { DoorbellWord, gateAll } from "./channel.ts";
 import { ChannelServer } from "./channel-server.ts";
 import type { HardwareBackend } from "./hardware-backend.ts";
@@ -10,8 +9,11 @@ import type { HardwareCall, HardwareMessage, HardwareRequest } from "./hardware-
 /** Longest sleep: bounds how late a doorbell that was missed is noticed. */
 const maxSleepMs = 100;
 
-/** Passes without work before the thread sleeps: about 40 us, so that a driver's next access finds it awake. */
-const spinPasses = 200;
+/**
+ * Passes without work before the thread sleeps: some 10 us, so that a driver that polls a register finds it awake. More would
+ * take the processor from the threads that it waits for, where there are two.
+ */
+const spinPasses = 50;
 
 /**
  * Serves until told to stop or the hardware is lost. Never returns to the event loop meanwhile: everything that needs
@@ -29,7 +31,6 @@ class HardwareLoop {
   readonly #servers = new Map<number, ChannelServer>();
   #stopping = false;
   #lastRing = -1;
-  readonly #wait = new AdaptiveWait();
 
   constructor(backend: HardwareBackend, doorbell: Int32Array, control: MessagePort) {
     this.#backend = backend;
@@ -70,7 +71,7 @@ class HardwareLoop {
     Atomics.store(this.#doorbell, DoorbellWord.sleeping, 1);
     const busy = seen !== this.#lastRing || [...this.#servers.values()].some((server) => server.hasWork);
     const timeoutMs = Math.min(maxSleepMs, this.#backend.idleMicros() / 1000);
-    if (!busy && timeoutMs > 0) this.#wait.wait(this.#doorbell, DoorbellWord.ring, seen, timeoutMs);
+    if (!busy && timeoutMs > 0) Atomics.wait(this.#doorbell, DoorbellWord.ring, seen, timeoutMs);
     Atomics.store(this.#doorbell, DoorbellWord.sleeping, 0);
   }
 

@@ -10,7 +10,6 @@ import { type MessageRecord, putRecord, readRecords, recordBytes } from "../api/
 import { wakeHost } from "../bus/channel.ts";
 import type { ChannelHandle } from "../bus/channel-port.ts";
 import type { FlightRecorder } from "../trace/flight-recorder.ts";
-import { AdaptivePoll } from "./adaptive-poll.ts";
 import type { ArmedFault, DriverHost, HostEvents, HostSpec } from "./driver-host.ts";
 import { deliver } from "./deliver.ts";
 import type { LoadSlots } from "./load-slots.ts";
@@ -158,11 +157,10 @@ export class ThreadHost implements DriverHost {
   }
 
   async #pump(ring: MessageRing): Promise<void> {
-    const poll = new AdaptivePoll(() => this.#parts.clock.nowMicros());
     while (this.#state === "serving") {
       // A driver that never stops sending must not keep the control plane from its timers, nor from the report of its flood.
       if (ring.hasData || this.#arrived.length > 0) await new Promise((resolve) => { setImmediate(resolve); });
-      else await poll.wait(() => ring.hasData || this.#state !== "serving", () => ring.waitAsync());
+      else await ring.waitAsync();
       if (this.#arrived.length === 0) this.#take();
       this.#deliver(recordsPerTurn);
     }

@@ -171,15 +171,18 @@ for (const tier of ["quickjs", "worker"] as const) {
       expect(await (machine.client("records") as Volume).read(0, page)).toHaveLength(page);
     });
 
-    test.runIf(tier === "worker")("indices it changes in the memory it shares with its host's other side are its own failure", async () => {
-      const volume = machine.client("overwrites-rings") as Volume;
-      const data = pattern(3, page);
-      const { code } = await refusal(volume.write(attackAt, data)) ?? {};
-      expect([undefined, "DeviceError", "DeviceError"]).toContain(code);
-      await machine.until("overwrites-rings", "running", 3);
-      expect(machine.up.machine.logs.lines("overwrites-rings").filter(({ text }) => /^[1-9]\d* pieces of shared memory/.test(text))).not.toEqual([]);
-      expect(await volume.read(0, page)).toHaveLength(page);
-      await machine.neighboursAreWell();
-    });
+    // In the quickjs tier there is no such memory to be found.
+    if (tier === "worker") {
+      test("indices it changes in the memory it shares with its host's other side are its own failure", async () => {
+        const volume = machine.client("overwrites-rings") as Volume;
+        const data = pattern(3, page);
+        const { code } = await refusal(volume.write(attackAt, data)) ?? {};
+        expect([undefined, "DeviceError"]).toContain(code);
+        await machine.until("overwrites-rings", "running", 3);
+        expect(machine.up.machine.logs.lines("overwrites-rings").filter(({ text }) => /^[1-9]\d* pieces of shared memory/.test(text))).not.toEqual([]);
+        expect(await volume.read(0, page)).toHaveLength(page);
+        await machine.neighboursAreWell();
+      });
+    }
   });
 }

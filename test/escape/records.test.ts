@@ -6,19 +6,26 @@ import { VirtualClock } from "../../runtime/api/clock.ts";
 import type { ClassContract } from "../../runtime/api/contract.ts";
 import type { Failure } from "../../runtime/api/failure.ts";
 import { type MessageRecord, RecordKind } from "../../runtime/api/records.ts";
+import type { DmaBuffers } from "../../runtime/classes/shadow.ts";
 import { Boundary } from "../../runtime/classes/boundary.ts";
 import { classNames, loadClass } from "../../runtime/cli/class-modules.ts";
 
 const classes = await Promise.all(classNames().map((name) => loadClass(name)));
 
+/** Memory for the classes whose requests carry something. */
+function buffers(): DmaBuffers {
+  const bytes = new Uint8Array(2 ** 20);
+  return { iova: 0x10_0000, sizeBytes: bytes.length, write: (offset, from) => bytes.set(from, offset), read: (offset, into) => into.set(bytes.subarray(offset, offset + into.length)) };
+}
+
 const anyRecord: fc.Arbitrary<MessageRecord> = fc.record({
-  kind: fc.oneof(fc.constantFrom<number>(RecordKind.reply, RecordKind.event, RecordKind.ready), fc.nat(0xffff)),
+  kind: fc.oneof(fc.constantFrom<number>(RecordKind.reply, RecordKind.event, RecordKind.completions, RecordKind.ready), fc.nat(0xffff)),
   id: fc.oneof(fc.nat(6), fc.nat(0xffff)), tag: fc.oneof(fc.nat(12), fc.nat(0xffff_ffff)),
   payload: fc.oneof(fc.nat(24).map((length) => new Uint8Array(length)), fc.uint8Array({ maxLength: 24 }), fc.uint8Array({ maxLength: 600 }), fc.constant(new Uint8Array(16_384))),
 });
 
 test("every class is here", () => {
-  expect(classes.map(({ name }) => name)).toEqual(expect.arrayContaining(["rtc", "serial"]));
+  expect(classes.map(({ name }) => name)).toEqual(expect.arrayContaining(["block", "net", "rtc", "serial"]));
   expect(readdirSync(new URL("../../runtime/classes/", import.meta.url))).toEqual(expect.arrayContaining(classes.map(({ name }) => name)));
 });
 
@@ -48,8 +55,8 @@ describe.each(classes)("$name", ({ contract, createShadow, openClient }) => {
     await fc.assert(fc.asyncProperty(fc.array(anyRecord, { maxLength: 40 }), fc.nat(40), async (records, detachAt) => {
       const clock = new VirtualClock();
       const failures: Failure[] = [];
-      const shadow = createShadow({ driver: "evil", clock, note: () => undefined, fail: (failure) => failures.push(failure), served: () => undefined });
-      const client = openClient(shadow) as AsyncDisposable & Disposable;
+      const shadow = createShadow({ driver: "evil", clock, buffers: buffers(), note: () => undefined, fail: (failure) => failures.push(failure), served: () => undefined });
+      const client = openClient(shadow);
       const attaching = shadow.attach({ send: () => true });
       for (const [index, record] of records.entries()) {
         if (index === detachAt) shadow.detach();

@@ -10,9 +10,6 @@ export interface BlockClient {
   readonly reject: (reason: AirlockError) => void;
 }
 
-/** Where the journal may take the bytes of a write from after its client was told. */
-export type KeepData = "reference" | "copy";
-
 export class BlockCall {
   readonly op: BlockOp;
   /** BlockFlag bits the client asked for. */
@@ -24,7 +21,6 @@ export class BlockCall {
   data: Uint8Array | undefined;
   /** Undefined: made by the shadow itself. */
   readonly client: BlockClient | undefined;
-  readonly keep: KeepData;
   /** What is made again after a restart. */
   readonly entry: JournalEntry | undefined;
 
@@ -55,7 +51,7 @@ export class BlockCall {
 
   constructor(
     op: BlockOp, flags: number, first: number, blocks: number, data: Uint8Array | undefined, client: BlockClient | undefined,
-    keep: KeepData = "reference", entry?: JournalEntry,
+    entry?: JournalEntry,
   ) {
     this.op = op;
     this.flags = flags;
@@ -63,7 +59,6 @@ export class BlockCall {
     this.end = first + blocks;
     this.data = data;
     this.client = client;
-    this.keep = keep;
     this.entry = entry;
   }
 

@@ -1,6 +1,6 @@
 /** The block client: checks every call against what the device is, and hands it to the shadow. */
 import { AirlockError } from "../../api/errors.ts";
-import { BlockCall, type KeepData } from "./block-call.ts";
+import { BlockCall } from "./block-call.ts";
 import { BlockFlag, BlockOp } from "./contract.ts";
 import type { BlockShadow } from "./shadow.ts";
 import type { Volume, VolumeInfo } from "./volume.ts";
@@ -25,13 +25,14 @@ class OpenVolume implements Volume {
     return this.#closed === undefined ? this.#shadow.info(this) : Promise.reject(this.#closed);
   }
 
-  read(offset: number, sizeBytes: number): Promise<Uint8Array> {
-    return this.#submit(BlockOp.read, 0, offset, sizeBytes) as Promise<Uint8Array>;
+  read(offset: number, sizeBytes: number, into?: Uint8Array): Promise<Uint8Array> {
+    if (into !== undefined && into.length !== sizeBytes) return Promise.reject(this.#invalid(`a buffer of ${into.length} bytes for ${sizeBytes}`));
+    return this.#submit(BlockOp.read, 0, offset, sizeBytes, into) as Promise<Uint8Array>;
   }
 
-  write(offset: number, data: Uint8Array, options: { readonly fua?: boolean; readonly copy?: boolean } = {}): Promise<void> {
+  write(offset: number, data: Uint8Array, options: { readonly fua?: boolean } = {}): Promise<void> {
     if (!(data instanceof Uint8Array)) return Promise.reject(this.#invalid("data is a Uint8Array"));
-    return this.#submit(BlockOp.write, flags(options), offset, data.length, data, options.copy === true ? "copy" : "reference") as Promise<void>;
+    return this.#submit(BlockOp.write, flags(options), offset, data.length, data) as Promise<void>;
   }
 
   flush(): Promise<void> {
@@ -52,15 +53,15 @@ class OpenVolume implements Volume {
     this.#shadow.abandon(this, this.#closed);
   }
 
-  #submit(op: BlockOp, callFlags: number, offset: number, sizeBytes: number, data?: Uint8Array, keep?: KeepData): Promise<Uint8Array | undefined> {
+  #submit(op: BlockOp, callFlags: number, offset: number, sizeBytes: number, data?: Uint8Array): Promise<Uint8Array | undefined> {
     const info = this.#shadow.told;
-    if (info === undefined && this.#closed === undefined) return this.info().then(() => this.#submit(op, callFlags, offset, sizeBytes, data, keep));
+    if (info === undefined && this.#closed === undefined) return this.info().then(() => this.#submit(op, callFlags, offset, sizeBytes, data));
     const refusal = this.#closed ?? this.#shadow.refusal ?? this.#refuse(info!, op, offset, sizeBytes);
     if (refusal !== undefined) return Promise.reject(refusal);
     if (sizeBytes === 0 && op !== BlockOp.flush) return Promise.resolve(op === BlockOp.read ? new Uint8Array(0) : undefined);
     const { blockBytes } = info!;
     return new Promise((resolve, reject) => {
-      this.#shadow.submit(new BlockCall(op, callFlags, offset / blockBytes, sizeBytes / blockBytes, data, { owner: this, resolve, reject }, keep));
+      this.#shadow.submit(new BlockCall(op, callFlags, offset / blockBytes, sizeBytes / blockBytes, data, { owner: this, resolve, reject }));
     });
   }
 

@@ -26,8 +26,6 @@ const maxAborts = 8;
 const maxWrongs = 3;
 /** Changes that could not be made again and are told one by one; the device is lost then anyway. */
 const maxNotes = 8;
-/** A write whose data is a small part of its buffer is copied into the journal: it would hold all of that in memory. */
-const maxBufferShare = 4;
 
 export class Dispatcher implements TransferUser {
   checksums: Checksums | undefined;
@@ -330,20 +328,12 @@ export class Dispatcher implements TransferUser {
     // It is safe. Where older data may be made again, it has to be made again after that.
     if (call.fua && journal.isEmpty) return;
     if (!this.#settings.journal) call.redo = true;
-    else if (!journal.add(call.op, call.flags, first, blocks, this.#keptData(transfer))) call.needsFlush = true;
+    else if (!journal.add(call.op, call.flags, first, blocks, call.data === undefined ? undefined : transfer.part(this.#device!.blockBytes))) call.needsFlush = true;
     this.#shorten();
   }
 
   #shorten(): void {
     if (this.#journal.isHalfFull && !this.#journal.isEmpty && this.#ownFlush === undefined && !this.#ownFlushFailed) this.#writeBehind = true;
-  }
-
-  #keptData(transfer: Transfer): Uint8Array | undefined {
-    const { call } = transfer;
-    if (call.data === undefined) return undefined;
-    const data = transfer.part(this.#device!.blockBytes);
-    const isCopied = call.keep === "copy" || call.settled || data.buffer.byteLength > data.length * maxBufferShare;
-    return isCopied ? new Uint8Array(data) : data;
   }
 
   #done(call: BlockCall): void {

@@ -9,7 +9,7 @@ describe("extents", () => {
     fc.assert(fc.property(
       fc.integer({ min: 1, max: 700 }), fc.array(step, { maxLength: 200 }),
       (pages, steps) => {
-        const extents = new Extents(pages * pageBytes);
+        const extents = new Extents(pages * pageBytes, 4);
         const taken: { at: number; size: number }[] = [];
         for (const { take, pages: wanted, pick } of steps) {
           if (!take && taken.length > 0) {
@@ -36,7 +36,7 @@ describe("extents", () => {
 
   test("all of it can be taken page by page", () => {
     for (const pages of [1, 2, 3, 7, 64, 1_025]) {
-      const extents = new Extents(pages * pageBytes + 100);
+      const extents = new Extents(pages * pageBytes + 100, 4);
       const offsets = new Set(Array.from({ length: pages }, () => extents.take(1)));
       expect(offsets.size).toBe(pages);
       expect(offsets.has(-1)).toBe(false);
@@ -46,12 +46,12 @@ describe("extents", () => {
 
   test.each([[8_388_608, 1_048_576], [1_048_576, 262_144], [65_536, 16_384], [4_096, 4_096], [268_435_456, 1_048_576]])(
     "of %i bytes the largest has %i: several are always under way", (sizeBytes, largest) => {
-      expect(new Extents(sizeBytes).largestBytes).toBe(largest);
+      expect(new Extents(sizeBytes, 4).largestBytes).toBe(largest);
     },
   );
 
   test("what is not taken cannot be given back", () => {
-    const extents = new Extents(65_536);
+    const extents = new Extents(65_536, 4);
     const at = extents.take(8_192);
     expect(() => extents.give(at + pageBytes)).toThrow(/no extent/);
     extents.give(at);

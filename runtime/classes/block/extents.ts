@@ -6,9 +6,6 @@
 /** Extents begin and end at pages, the unit of DMA. */
 export const pageBytes = 4_096;
 
-/** One transfer never takes more than this part of the buffers, so that several are always under way. */
-const leastExtents = 4;
-
 /** Larger transfers gain nothing: at 1 MiB the cost of a request is far below that of its data. */
 const largestUsefulBytes = 1_048_576;
 
@@ -28,7 +25,8 @@ export class Extents {
   readonly #previous: Int32Array;
   #takenBytes = 0;
 
-  constructor(sizeBytes: number) {
+  /** However large one is, there is always room for `leastExtents`. */
+  constructor(sizeBytes: number, leastExtents: number) {
     const pages = Math.floor(sizeBytes / pageBytes);
     if (pages < 1) throw new RangeError(`buffers of ${sizeBytes} bytes have no page`);
     this.#largestOrder = Math.floor(Math.log2(Math.max(1, Math.min(pages / leastExtents, largestUsefulBytes / pageBytes))));

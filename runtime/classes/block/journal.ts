@@ -1,5 +1,6 @@
 /** Acknowledged changes that no flush has covered yet: what a device may lose with its volatile cache, in order, bounded. */
 import type { BlockOp } from "./contract.ts";
+import { JournalMemory, type JournalPlace } from "./journal-memory.ts";
 
 export interface JournalEntry {
   readonly op: BlockOp;
@@ -9,6 +10,7 @@ export interface JournalEntry {
   readonly blocks: number;
   /** What was written; undefined for zeroes and discards. */
   readonly data: Uint8Array | undefined;
+  readonly place: JournalPlace | undefined;
   /** Position in the order of acknowledgement. */
   readonly mark: number;
   /** A later entry holds all of its range, or a flush covered it. */
@@ -31,7 +33,10 @@ export class Journal {
   readonly #byFirst = new Map<number, JournalEntry>();
   #bytes = 0;
   #newest = 0;
+  /** From the first data on. */
+  #memory: JournalMemory | undefined;
 
+  /** `limitBytes`: 0, which keeps nothing, or at least a page of 4096 bytes. */
   constructor(limitBytes: number) {
     this.#limitBytes = limitBytes;
   }
@@ -50,7 +55,7 @@ export class Journal {
   }
 
   get isHalfFull(): boolean {
-    return this.#bytes * 2 >= this.#limitBytes;
+    return Math.max(this.#bytes, this.#memory?.takenBytes ?? 0) * 2 >= this.#limitBytes;
   }
 
   /** The newest entry's mark: what a flush sent now covers, and all before it. */
@@ -58,14 +63,16 @@ export class Journal {
     return this.#newest;
   }
 
-  /** Keeps a change that was just completed; false when there is no room. Entries it covers are dropped. */
+  /** Keeps a change that was just completed, and a copy of its data; false when there is no room. Entries it covers are dropped. */
   add(op: BlockOp, flags: number, first: number, blocks: number, data: Uint8Array | undefined): boolean {
     const before = this.#byFirst.get(first);
     const covered = before !== undefined && before.blocks <= blocks ? before : undefined;
     const cost = entryBytes + (data?.length ?? 0);
     if (this.#bytes + cost - (covered === undefined ? 0 : costOf(covered)) > this.#limitBytes) return false;
-    if (covered !== undefined) this.#drop(covered);
-    const entry: JournalEntry = { op, flags, first, blocks, data, mark: ++this.#newest, dropped: false };
+    const place = data === undefined ? undefined : this.#put(data, covered);
+    if (place === undefined && data !== undefined) return false;
+    if (covered?.dropped === false) this.#drop(covered);
+    const entry: JournalEntry = { op, flags, first, blocks, data: place?.data, place, mark: ++this.#newest, dropped: false };
     this.#entries.push(entry);
     this.#byFirst.set(first, entry);
     this.#live++;
@@ -94,8 +101,18 @@ export class Journal {
     this.trim(this.#newest);
   }
 
+  /** Copies the data, into the place of an entry that is covered where there is no other. */
+  #put(data: Uint8Array, covered: JournalEntry | undefined): JournalPlace | undefined {
+    this.#memory ??= new JournalMemory(this.#limitBytes);
+    const place = this.#memory.put(data);
+    if (place !== undefined || covered?.place === undefined || !this.#memory.fits(covered.place, data)) return place;
+    this.#drop(covered);
+    return this.#memory.put(data);
+  }
+
   #drop(entry: JournalEntry): void {
     entry.dropped = true;
+    if (entry.place !== undefined) this.#memory!.give(entry.place);
     this.#live--;
     this.#bytes -= costOf(entry);
     if (this.#byFirst.get(entry.first) === entry) this.#byFirst.delete(entry.first);

@@ -35,7 +35,7 @@ export class Replay {
         const entry = this.#entries[this.#next];
         if (entry === undefined || this.#active.some(({ first, end }) => first < entry.first + entry.blocks && entry.first < end)) return;
         this.#next++;
-        call = new BlockCall(entry.op, entry.flags, entry.first, entry.blocks, entry.data, undefined, "reference", entry);
+        call = new BlockCall(entry.op, entry.flags, entry.first, entry.blocks, entry.data, undefined, entry);
         this.#active.push(call);
       }
       const blocks = Math.min(this.#maxBlocks, call.units - call.issued);

@@ -13,6 +13,9 @@ const { io } = block.queues;
 const entry = io.request.at;
 const completion = io.completion.at;
 
+/** One transfer never takes more than one part in this many of the buffers, so that several are always under way. */
+const leastTransfers = 4;
+
 export interface TransferUser {
   /** A status the operation can have came back; what was read is in the call's data. A reason makes it wrong data after all. */
   completed(transfer: Transfer, status: BlockStatus, detail: number): string | undefined;
@@ -31,7 +34,7 @@ export class Transfers implements QueueUser<Transfer> {
     this.#buffers = buffers;
     this.#user = user;
     this.#link = new QueueLink(io, environment, this);
-    this.#extents = new Extents(buffers.sizeBytes);
+    this.#extents = new Extents(buffers.sizeBytes, leastTransfers);
   }
 
   /** Most bytes of one transfer, whatever the device can do. */

@@ -24,13 +24,13 @@ export interface VolumeInfo {
 export interface Volume {
   /** Resolves once a driver has said what the device is; rejects with DriverUnavailable or Closed. */
   info(): Promise<VolumeInfo>;
-  /** The bytes are a copy of the caller's own. */
-  read(offset: number, sizeBytes: number): Promise<Uint8Array>;
   /**
-   * `data` must stay unchanged until the promise settles, and with a journal until the next flush: it is not copied. With `copy` the
-   * journal keeps a copy: it may change once the promise is settled.
+   * The bytes are the caller's own: of its buffer `into`, which has that size, or a new one. After a rejection the buffer must not be
+   * used again: a driver may still have the call.
    */
-  write(offset: number, data: Uint8Array, options?: { readonly fua?: boolean; readonly copy?: boolean }): Promise<void>;
+  read(offset: number, sizeBytes: number, into?: Uint8Array): Promise<Uint8Array>;
+  /** `data` must stay unchanged until the promise resolves, and after a rejection for good: a driver may still have the call. */
+  write(offset: number, data: Uint8Array, options?: { readonly fua?: boolean }): Promise<void>;
   /** Resolves when every write that had resolved before this call is on the medium. */
   flush(): Promise<void>;
   /** Makes the range read as zeroes; `mayDiscard` allows the device to deallocate it. */

@@ -2,13 +2,14 @@ import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { MemoryVolume } from "../../../test/fixtures/memory-volume.ts";
 import { AirlockError } from "../../api/errors.ts";
+import { Payloads } from "./payloads.ts";
 import { BlockAccess } from "./block-access.ts";
 import { RangeLock } from "./range-lock.ts";
 
 async function access(options: ConstructorParameters<typeof MemoryVolume>[0] = {}) {
   const volume = new MemoryVolume({ sizeBytes: 64 * 1024, ...options });
   const lock = new RangeLock();
-  const blocks = new BlockAccess(volume, await volume.info(), lock);
+  const blocks = new BlockAccess(volume, await volume.info(), lock, new Payloads());
   const promised = (work: (done: (error: unknown) => void) => void): Promise<void> =>
     new Promise((resolve, reject) => {
       work((error) => (error === undefined ? resolve() : reject(error)));

@@ -1,5 +1,6 @@
 /** A volume by bytes: requests in whole blocks go straight through, others are made of whole blocks by reading and writing back. */
 import type { VolumeInfo, Volume } from "../../classes/block/volume.ts";
+import type { Payloads } from "./payloads.ts";
 import { maxPayloadBytes } from "./protocol.ts";
 import type { HeldRange, RangeLock } from "./range-lock.ts";
 
@@ -14,8 +15,10 @@ export class BlockAccess {
   readonly volume: Volume;
   readonly info: VolumeInfo;
   readonly #lock: RangeLock;
+  readonly #payloads: Payloads;
 
-  constructor(volume: Volume, info: VolumeInfo, lock: RangeLock) {
+  constructor(volume: Volume, info: VolumeInfo, lock: RangeLock, payloads: Payloads) {
+    this.#payloads = payloads;
     this.volume = volume;
     this.info = info;
     this.#lock = lock;
@@ -26,9 +29,9 @@ export class BlockAccess {
     return offset % blockBytes === 0 && sizeBytes % blockBytes === 0;
   }
 
-  /** Up to `maxPayloadBytes`, anywhere within the volume. */
+  /** Up to `maxPayloadBytes`, anywhere within the volume. The data may be of `payloads`. */
   read(offset: number, sizeBytes: number): Promise<Uint8Array> {
-    return this.isAligned(offset, sizeBytes) ? this.volume.read(offset, sizeBytes) : this.#readPart(offset, sizeBytes);
+    return this.isAligned(offset, sizeBytes) ? this.volume.read(offset, sizeBytes, this.#payloads.take(sizeBytes)) : this.#readPart(offset, sizeBytes);
   }
 
   write(offset: number, data: Uint8Array, fua: boolean, done: Done): void {

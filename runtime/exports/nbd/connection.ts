@@ -4,6 +4,7 @@ import { errorText } from "../../api/errors.ts";
 import type { SharedBudget } from "./budget.ts";
 import { HandshakeStream } from "./handshake-stream.ts";
 import { type Facts, type NegotiationServer, NegotiationState, negotiate, type Outcome } from "./negotiation.ts";
+import type { Payloads } from "./payloads.ts";
 import { Transmission as Flag } from "./protocol.ts";
 import { ReplyWriter } from "./reply-writer.ts";
 import { RequestService, type ServiceDisk } from "./request-service.ts";
@@ -21,6 +22,7 @@ export interface ConnectionServer extends ServiceDisk {
   readonly description: string | undefined;
   readonly tls: TlsServer | undefined;
   readonly budget: SharedBudget;
+  readonly payloads: Payloads;
   facts(): Promise<Facts | undefined>;
   /** The client broke the protocol or a deadline and is cut off. `kind` is one of a few words. */
   cutOff(kind: string, reason: string): void;
@@ -122,12 +124,12 @@ export class Connection {
     if (this.#closed || this.#finishing) return this.destroy();
     const socket = this.#socket;
     const negotiated = { structured, baseAllocation, sizeBytes: facts.sizeBytes, readOnly: (facts.flags & Flag.readOnly) !== 0 };
-    const replies = (this.#replies = new ReplyWriter(socket, (requests, sizeBytes) => {
+    const replies = (this.#replies = new ReplyWriter(socket, this.#server.payloads, (requests, sizeBytes) => {
       transmission.release(requests, sizeBytes);
       if (this.#finishing || this.#closed) this.#finishIfIdle();
     }));
-    const service = new RequestService(this.#server, negotiated, replies);
-    const transmission = (this.#transmission = new Transmission(this.#server.budget, {
+    const service = new RequestService(this.#server, negotiated, replies, this.#server.payloads);
+    const transmission = (this.#transmission = new Transmission(this.#server.budget, this.#server.payloads, {
       request: (request) => service.serve(request),
       disconnect: () => this.finish(),
       violation: (reason) => this.cut("protocol", reason),

@@ -6,6 +6,7 @@ import type { Volume } from "../../classes/block/volume.ts";
 import type { ExportContext, ExportDefinition, RunningExport } from "../export.ts";
 import { BlockAccess } from "./block-access.ts";
 import { SharedBudget } from "./budget.ts";
+import { Payloads } from "./payloads.ts";
 import { Connection, type ConnectionServer } from "./connection.ts";
 import { startListening } from "./listener.ts";
 import { LogGate } from "./log-gate.ts";
@@ -48,6 +49,7 @@ class NbdExport implements RunningExport, ConnectionServer {
   readonly description: string | undefined;
   readonly tls: TlsServer | undefined;
   readonly budget = new SharedBudget();
+  readonly payloads = new Payloads();
   readonly #context: ExportContext<NbdOptions, Volume>;
   readonly #server: net.Server;
   readonly #gate: LogGate;
@@ -102,7 +104,7 @@ class NbdExport implements RunningExport, ConnectionServer {
   access(): BlockAccess | undefined {
     const open = this.#link?.current;
     if (open === undefined) return undefined;
-    if (this.#access?.open !== open) this.#access = { open, access: new BlockAccess(open.volume, open.info, this.#lock) };
+    if (this.#access?.open !== open) this.#access = { open, access: new BlockAccess(open.volume, open.info, this.#lock, this.payloads) };
     return this.#access.access;
   }
 

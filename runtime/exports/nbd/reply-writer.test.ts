@@ -1,5 +1,6 @@
 import { Duplex } from "node:stream";
 import { expect, test } from "vitest";
+import { Payloads } from "./payloads.ts";
 import { Chunk } from "./protocol.ts";
 import { ReplyWriter } from "./reply-writer.ts";
 
@@ -19,11 +20,12 @@ function lab() {
     writev: (chunks, callback) => take(chunks.map(({ chunk }) => chunk as Buffer), callback),
   });
   const given = { requests: 0, bytes: 0 };
-  const writer = new ReplyWriter(socket, (requests, bytes) => {
+  const payloads = new Payloads();
+  const writer = new ReplyWriter(socket, payloads, (requests, bytes) => {
     given.requests += requests;
     given.bytes += bytes;
   });
-  return { writer, batches, given, taken: async () => { pending.shift()?.(); await turn(); } };
+  return { writer, payloads, batches, given, taken: async () => { pending.shift()?.(); await turn(); } };
 }
 
 const cookie = { high: 0x0102_0304, low: 0xfffe_fdfc };
@@ -81,4 +83,20 @@ test("closing gives back what was charged, also what comes later", async () => {
   it.writer.simple(0, cookie, 1);
   await it.taken();
   expect([it.given, it.batches.length]).toEqual([{ requests: 3, bytes: 111 }, 1]);
+});
+
+test("data is given back when it was copied, or when the system has taken it, and not when the socket is gone", async () => {
+  const it = lab();
+  const data = [10, 50_000, 60_000].map((size) => it.payloads.take(size));
+  it.writer.simple(0, cookie, 1, data[0]);
+  it.writer.simple(0, cookie, 1, data[1]);
+  await turn();
+  expect(it.payloads.freeBytes).toBe(4_096);
+  await it.taken();
+  expect(it.payloads.freeBytes).toBe(4_096 + 65_536);
+  it.writer.simple(0, cookie, 1, data[2]);
+  await turn();
+  it.writer.close();
+  await it.taken();
+  expect(it.payloads.freeBytes).toBe(4_096 + 65_536);
 });

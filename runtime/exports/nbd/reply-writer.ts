@@ -1,5 +1,6 @@
 /** Outgoing replies of one connection: gathered for a turn of the event loop, written at once, one batch after the other. */
 import type { Duplex } from "node:stream";
+import type { Payloads } from "./payloads.ts";
 import { Chunk, chunkHeaderBytes, Magic, simpleReplyBytes } from "./protocol.ts";
 
 /** Headers and short data of one batch: 31 replies of 4 KiB. A larger batch takes a second block. Memory only as it is filled. */
@@ -15,24 +16,31 @@ export interface Cookie {
 
 export class ReplyWriter {
   readonly #socket: Duplex;
+  readonly #payloads: Payloads;
   readonly #written: (requests: number, sizeBytes: number) => void;
   /** Buffers of the batch being gathered, before the open run of `#block`. */
   #pieces: Uint8Array[] = [];
+  /** Data among them. */
+  #data: Uint8Array[] = [];
   #block: Buffer | undefined;
   #spare: Buffer | undefined;
   #runStart = 0;
   #at = 0;
   /** What the gathered batch and the one being written stand for. */
   #gathered = { requests: 0, bytes: 0 };
-  #underWay: { requests: number; bytes: number; block: Buffer | undefined } | undefined;
+  #underWay: { requests: number; bytes: number; block: Buffer | undefined; data: readonly Uint8Array[] } | undefined;
   #scheduled = false;
   #closed = false;
   /** Counts batches, to see whether one is stuck. */
   #batches = 0;
 
-  /** `written` is called with the requests and bytes that were charged for replies the system has taken, or that will never be sent. */
-  constructor(socket: Duplex, written: (requests: number, sizeBytes: number) => void) {
+  /**
+   * Replies' data is given to `payloads` when the system has taken it. `written` is called with the requests and bytes that were charged
+   * for replies the system has taken, or that will never be sent.
+   */
+  constructor(socket: Duplex, payloads: Payloads, written: (requests: number, sizeBytes: number) => void) {
     this.#socket = socket;
+    this.#payloads = payloads;
     this.#written = written;
   }
 
@@ -55,7 +63,7 @@ export class ReplyWriter {
     put32(block, at + 8, high);
     put32(block, at + 12, low);
     this.#at = at + simpleReplyBytes;
-    if (data !== undefined) this.#data(data);
+    if (data !== undefined) this.#append(data);
     this.#done(chargedBytes);
   }
 
@@ -70,7 +78,7 @@ export class ReplyWriter {
     put32(block, at + 16, 4 * body.length + (data?.length ?? 0));
     for (let index = 0; index < body.length; index++) put32(block, at + chunkHeaderBytes + 4 * index, body[index]!);
     this.#at = at + chunkHeaderBytes + 4 * body.length;
-    if (data !== undefined) this.#data(data);
+    if (data !== undefined) this.#append(data);
     this.#done(chargedBytes);
   }
 
@@ -80,7 +88,9 @@ export class ReplyWriter {
     this.#closed = true;
     const { requests, bytes } = this.#gathered;
     const underWay = this.#underWay ?? { requests: 0, bytes: 0 };
+    // The data is left to the garbage collector: the system may still be reading it.
     this.#pieces = [];
+    this.#data = [];
     this.#block = this.#spare = this.#underWay = undefined;
     this.#gathered = { requests: 0, bytes: 0 };
     this.#written(requests + underWay.requests, bytes + underWay.bytes);
@@ -96,14 +106,17 @@ export class ReplyWriter {
     return this.#block;
   }
 
-  #data(data: Uint8Array): void {
+  #append(data: Uint8Array): void {
     if (data.length <= copyBytes && this.#at + data.length <= blockBytes) {
       this.#block!.set(data, this.#at);
       this.#at += data.length;
+      this.#payloads.give(data);
       return;
     }
     this.#endRun();
-    if (data.length > 0) this.#pieces.push(data);
+    if (data.length === 0) return;
+    this.#pieces.push(data);
+    this.#data.push(data);
   }
 
   #endRun(): void {
@@ -115,6 +128,7 @@ export class ReplyWriter {
     if (this.#closed) {
       this.#at = this.#runStart = 0;
       this.#pieces = [];
+      this.#data = [];
       return this.#written(1, chargedBytes);
     }
     this.#gathered.requests++;
@@ -131,7 +145,8 @@ export class ReplyWriter {
     this.#endRun();
     const pieces = this.#pieces;
     this.#pieces = [];
-    this.#underWay = { ...this.#gathered, block: this.#block };
+    this.#underWay = { ...this.#gathered, block: this.#block, data: this.#data };
+    this.#data = [];
     this.#gathered = { requests: 0, bytes: 0 };
     this.#block = undefined;
     this.#batches++;
@@ -151,6 +166,7 @@ export class ReplyWriter {
     if (underWay === undefined) return;
     this.#underWay = undefined;
     this.#spare ??= underWay.block;
+    for (const data of underWay.data) this.#payloads.give(data);
     if (this.#gathered.requests > 0) this.#flush();
     this.#written(underWay.requests, underWay.bytes);
   };

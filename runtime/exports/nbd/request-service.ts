@@ -2,6 +2,7 @@
 import { errorText, isAirlockError } from "../../api/errors.ts";
 import type { BlockAccess } from "./block-access.ts";
 import { errnoOf } from "./errno.ts";
+import type { Payloads } from "./payloads.ts";
 import { baseAllocation, Chunk, Command, CommandFlag, Errno } from "./protocol.ts";
 import type { Cookie, ReplyWriter } from "./reply-writer.ts";
 import { refusal, type Request } from "./transmission.ts";
@@ -33,8 +34,10 @@ export class RequestService {
   readonly #disk: ServiceDisk;
   readonly #negotiated: Negotiated;
   readonly #replies: ReplyWriter;
+  readonly #payloads: Payloads;
 
-  constructor(disk: ServiceDisk, negotiated: Negotiated, replies: ReplyWriter) {
+  constructor(disk: ServiceDisk, negotiated: Negotiated, replies: ReplyWriter, payloads: Payloads) {
+    this.#payloads = payloads;
     this.#disk = disk;
     this.#negotiated = negotiated;
     this.#replies = replies;
@@ -92,7 +95,9 @@ export class RequestService {
     this.#replies.chunk(Chunk.offsetData, request, chargedBytes, [Math.floor(offset / highWord), offset % highWord], data);
   }
 
+  /** The volume is done with the data of a write that succeeded; of others it may not be. */
   #ok(request: Request): void {
+    if (request.data !== undefined) this.#payloads.give(request.data);
     this.#replies.simple(Errno.ok, request, request.chargedBytes);
   }
 

@@ -2,6 +2,7 @@ import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { requestBytesOf } from "../../../test/clients/nbd-client.ts";
 import { SharedBudget } from "./budget.ts";
+import { Payloads } from "./payloads.ts";
 import { Command } from "./protocol.ts";
 import { type Request, Transmission } from "./transmission.ts";
 
@@ -10,7 +11,7 @@ function lab(hold = false) {
   const requests: Request[] = [];
   const events: string[] = [];
   const shared = new SharedBudget();
-  const transmission: Transmission = new Transmission(shared, {
+  const transmission: Transmission = new Transmission(shared, new Payloads(), {
     request: (request) => {
       requests.push(request);
       if (!hold) transmission.release(1, request.chargedBytes);

@@ -1,12 +1,10 @@
 /** The transmission phase of one connection: requests parsed from chunks as they come, within the budget (proto.md, "Transmission"). */
 import { Budget, type SharedBudget } from "./budget.ts";
+import type { Payloads } from "./payloads.ts";
 import { Command, CommandFlag, Errno, Magic, maxPayloadBytes, requestBytes } from "./protocol.ts";
 import type { Cookie } from "./reply-writer.ts";
 
-/**
- * A chunk stays in memory with data that is part of it: data that is much shorter is copied out. A full chunk of 64 KiB with
- * writes of 4 KiB is not; what a journal keeps for long it copies itself.
- */
+/** A chunk stays in memory with data that is part of it: data that is much shorter is copied out. A full chunk of 64 KiB with writes of 4 KiB is not. */
 const keepRatio = 16;
 
 export interface Request extends Cookie {
@@ -15,7 +13,7 @@ export interface Request extends Cookie {
   /** NaN when it is beyond what any disk has. */
   readonly offset: number;
   readonly sizeBytes: number;
-  /** Payload of a write. */
+  /** Payload of a write: of `Payloads`, or a part of what came from the socket. */
   readonly data: Uint8Array | undefined;
   /** What it was charged with; to be given back. */
   readonly chargedBytes: number;
@@ -44,6 +42,7 @@ interface Header {
 export class Transmission {
   readonly #events: TransmissionEvents;
   readonly #budget: Budget;
+  readonly #memory: Payloads;
   /** Received and not parsed: what is left when the budget ran out. */
   readonly #waiting: Buffer[] = [];
   /** A header of which only a part has come. */
@@ -57,7 +56,8 @@ export class Transmission {
   #payloads = 0;
   #parsing = false;
 
-  constructor(shared: SharedBudget, events: TransmissionEvents) {
+  constructor(shared: SharedBudget, payloads: Payloads, events: TransmissionEvents) {
+    this.#memory = payloads;
     this.#events = events;
     this.#budget = new Budget(shared, () => this.#resume());
   }
@@ -190,8 +190,7 @@ export class Transmission {
       return at + sizeBytes;
     }
     if (there === 0) return at;
-    // Takes memory of the system only as it is filled.
-    const payload = (this.#payload ??= Buffer.allocUnsafeSlow(sizeBytes));
+    const payload = (this.#payload ??= this.#memory.take(sizeBytes));
     const taken = Math.min(there, sizeBytes - this.#payloadBytes);
     payload.set(chunk.subarray(at, at + taken), this.#payloadBytes);
     this.#payloadBytes += taken;

@@ -29,3 +29,11 @@ test("a table at the start of its BAR leaves no window, and a function without a
   expect(Object.keys(described.windows)).toEqual(["bar0", "config"]);
   expect(described.irqs.intx).toBeUndefined();
 });
+
+test("a function is compatible with what its identity says, after what the machine file says", () => {
+  const described = describeFunction(device, nvme, { index: 0, intxLine: 20, base: () => 0 });
+  expect(described.compatible).toEqual(["nvme", "pci1b36,0010.1af4.1100", "pci1b36,0010", "pciclass,010802", "pciclass,0108"]);
+  const named = { ...device, compatible: ["pci1b36,0010"] };
+  const plain = { ...nvme, subsystemVendorId: 0, subsystemId: 0, classCode: 0x200 };
+  expect(describeFunction(named, plain, { index: 0, intxLine: 20, base: () => 0 }).compatible).toEqual(["pci1b36,0010", "pciclass,000200", "pciclass,0002"]);
+});

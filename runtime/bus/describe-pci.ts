@@ -33,9 +33,16 @@ export function describeFunction(description: DeviceDescription, identity: PciId
   const messages = Array.from({ length: vectors }, (_, vector): [string, number] => [`msix${vector}`, messageLine(placement.index, vector)]);
   const wire: [string, number][] = placement.intxLine === undefined || identity.interruptPin === 0 ? [] : [["intx", placement.intxLine]];
   return {
-    ...description, pci: { ...description.pci!, identity },
+    ...description, pci: { ...description.pci!, identity }, compatible: [...description.compatible, ...identityNames(identity).filter((name) => !description.compatible.includes(name))],
     windows: { ...description.windows, ...Object.fromEntries(windows) }, irqs: { ...description.irqs, ...Object.fromEntries([...wire, ...messages]) },
   };
+}
+
+/** What a function is by its identity, most specific first (Open Firmware PCI bus binding 2.1, 2.5); packages that know ids only match by these. */
+export function identityNames({ vendorId, deviceId, subsystemVendorId, subsystemId, classCode }: PciIdentity): string[] {
+  const ids = `pci${hex(vendorId, 4)},${hex(deviceId, 4)}`;
+  const subsystem = subsystemVendorId === 0 && subsystemId === 0 ? [] : [`${ids}.${hex(subsystemVendorId, 4)}.${hex(subsystemId, 4)}`];
+  return [...subsystem, ids, `pciclass,${hex(classCode, 6)}`, `pciclass,${hex(classCode >>> 8, 4)}`];
 }
 
 /** The line of a function's message. */
@@ -45,4 +52,8 @@ export function messageLine(index: number, vector: number): number {
 
 function grantableBytes(bar: PciBar, { msix }: PciIdentity): number {
   return msix?.bar === bar.index ? Math.min(bar.sizeBytes, msix.tableOffset, msix.pendingOffset) : bar.sizeBytes;
+}
+
+function hex(value: number, digits: number): string {
+  return value.toString(16).padStart(digits, "0");
 }

@@ -66,6 +66,8 @@ export interface ModelEnvironment {
   readonly network: NetworkPeer;
   /** The device's way to memory. */
   readonly dma: DmaPort;
+  /** The device drives the machine's reset, as a watchdog does that ran out. The platform tells of it and resets nothing. */
+  requestReset(): void;
   /** Folder of the machine file, for models that keep their contents in a file. */
   readonly directory: string;
 }

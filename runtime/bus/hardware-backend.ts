@@ -26,6 +26,11 @@ export interface HardwareBackend {
   resetDevice(device: string): void;
   /** @throws AirlockError Unsupported where the platform can't, or the device loses nothing */
   powerCut(device: string): void;
+  /**
+   * Pulls a PCI device out of its slot, or puts it back in, as it is after power-on. Meanwhile its registers read ones and take nothing, and it
+   * neither reaches memory nor interrupts. Whoever drove it has to start again. @throws AirlockError Unsupported for one that is soldered on
+   */
+  plug(device: string, isIn: boolean): void;
   /** Completes all posted writes: when it returns the devices have seen them. */
   flush(): void;
   /** Moves device time up to now and delivers what became due. */
@@ -33,5 +38,7 @@ export interface HardwareBackend {
   /** How long the thread may sleep before `advance` has something to do; Infinity when nothing is due. */
   idleMicros(): number;
   statistics(device: string): Readonly<Record<string, number>>;
+  /** Sets who is told that a device asked for the machine's reset; not there where the platform hears of it in another way. */
+  onResetRequest?(listener: (device: string) => void): void;
   close(): void;
 }

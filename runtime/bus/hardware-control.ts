@@ -14,6 +14,7 @@ export type HardwareRequest =
   | { readonly op: "force-ack"; readonly connection: number }
   | { readonly op: "close"; readonly connection: number }
   | { readonly op: "power-cut"; readonly device: string }
+  | { readonly op: "plug"; readonly device: string; readonly isIn: boolean }
   | { readonly op: "statistics"; readonly device: string }
   | { readonly op: "stop" };
 
@@ -27,4 +28,5 @@ export type HardwareMessage =
   | { readonly type: "reply"; readonly id: number; readonly value?: Readonly<Record<string, number>> }
   | { readonly type: "error"; readonly id: number; readonly code: ErrorCode; readonly message: string; readonly fields: ErrorFields }
   | { readonly type: "report"; readonly connection: number; readonly report: BusReport }
+  | { readonly type: "reset-request"; readonly device: string }
   | { readonly type: "lost"; readonly reason: string };

@@ -39,6 +39,7 @@ class HardwareLoop {
   }
 
   run(): void {
+    this.#backend.onResetRequest?.((device) => this.#send({ type: "reset-request", device }));
     this.#send({ type: "ready" });
     try {
       let idlePasses = 0;
@@ -99,6 +100,7 @@ class HardwareLoop {
       }
       case "statistics": return this.#backend.statistics(request.device);
       case "power-cut": this.#backend.powerCut(request.device); return undefined;
+      case "plug": this.#backend.plug(request.device, request.isIn); return undefined;
       case "stop": {
         this.#stopping = true;
         // Before the answer, after which this thread may be ended at any moment.

@@ -126,6 +126,11 @@ export class HardwareThread {
     await this.#call({ op: "power-cut", device });
   }
 
+  /** @throws AirlockError Unsupported, NotFound */
+  async plug(device: string, isIn: boolean): Promise<void> {
+    await this.#call({ op: "plug", device, isIn });
+  }
+
   watch(events: PlatformEvents): () => void {
     this.#watchers.add(events);
     return () => this.#watchers.delete(events);
@@ -153,6 +158,11 @@ export class HardwareThread {
     }
     this.#pending.clear();
     if (!this.#closing) for (const events of this.#watchers) events.lost?.(reason);
+  }
+
+  /** Tells whoever watches that a device asked for the machine's reset; the platform calls it for what only it can see. */
+  requestReset(device: string): void {
+    if (!this.#closing) for (const events of this.#watchers) events.resetRequested?.(device);
   }
 
   async #awaitReady(): Promise<void> {
@@ -197,6 +207,7 @@ export class HardwareThread {
   #receive(message: HardwareMessage): void {
     if (message.type === "report") this.#reports.get(message.connection)?.(message.report);
     else if (message.type === "lost") this.lose(message.reason);
+    else if (message.type === "reset-request") this.requestReset(message.device);
     else if (message.type === "reply" || message.type === "error") {
       const pending = this.#pending.get(message.id);
       this.#pending.delete(message.id);

@@ -14,6 +14,8 @@ export interface DmaMapping {
   readonly rights: Rights;
   /** Whether the driver itself may touch it; the class's buffers are for the device alone. */
   readonly guest: boolean;
+  /** True for the class's buffers where the driver may touch them too. */
+  readonly isBuffers?: boolean;
 }
 
 /** A blocked access of a device. */

@@ -31,6 +31,17 @@ export interface PciIdentity {
   readonly msix?: { readonly vectors: number; readonly bar: number; readonly tableOffset: number; readonly pendingOffset: number };
   /** Whether it can be reset by itself (function-level reset, PCI Express 2.0, 6.6.2). */
   readonly functionReset: boolean;
+  /**
+   * Registers beyond the header and outside of every capability that belong to the device's own function, as its data sheet says:
+   * whoever is granted `config` reaches these too, and nothing else there.
+   */
+  readonly deviceRegisters?: readonly PciDeviceRegister[];
+}
+
+/** One register of the device's own in configuration space. */
+export interface PciDeviceRegister {
+  readonly offset: number;
+  readonly sizeBytes: 1 | 2 | 4;
 }
 
 const addressPattern = /^([0-9a-f]{2}):([01][0-9a-f])\.([0-7])$/;
@@ -61,7 +72,9 @@ export const PciConfig = {
 
 /** Bits of the command register (6.2.2). */
 export const PciCommand = {
-  ioSpace: 1 << 0, memorySpace: 1 << 1, busMaster: 1 << 2, parityError: 1 << 6, serr: 1 << 8, interruptDisable: 1 << 10,
+  ioSpace: 1 << 0, memorySpace: 1 << 1, busMaster: 1 << 2, writeInvalidate: 1 << 4, parityError: 1 << 6, serr: 1 << 8, interruptDisable: 1 << 10,
 } as const;
 
 export const pciConfigBytes = 256;
+/** Below this offset the specification says what registers are; above it the capabilities and the device do. */
+export const pciHeaderBytes = 64;

@@ -66,6 +66,8 @@ export interface BusConnection<Handle = unknown> {
 export interface PlatformEvents {
   /** The platform is gone: every device with it. Once. */
   lost?(reason: string): void;
+  /** A device asked for the machine's reset: a watchdog ran out. The platform resets nothing by itself. */
+  resetRequested?(device: string): void;
 }
 
 /** Where hardware comes from. Each lives in a folder of runtime/platform; the conformance suite is in test/conformance. */
@@ -80,9 +82,14 @@ export interface Platform<Handle = unknown> {
   hearReports(): void;
   /** Cuts a device's power for a moment, where the platform can: its volatile cache is lost. @throws AirlockError Unsupported */
   powerCut(device: string): Promise<void>;
+  /**
+   * Pulls a PCI device out of its slot without a warning, or puts it back in, as it is after power-on. Its driver is not told: it reads ones.
+   * @throws AirlockError Unsupported for a device that is on no such bus, NotFound
+   */
+  plug(device: string, isIn: boolean): Promise<void>;
   /** Counters of one device, where the platform has them. */
   statistics(device: string): Promise<Readonly<Record<string, number>>>;
-  /** Calls back when the platform is lost; returns a function that stops that. */
+  /** Calls back for what happens to the platform as a whole; returns a function that stops that. */
   watch(events: PlatformEvents): () => void;
   /** Ends the hardware; idempotent; within `closeMs`. */
   close(): Promise<void>;

@@ -56,6 +56,8 @@ export class FakeBackend implements HardwareBackend {
 
   powerCut(): void {}
 
+  plug(): void {}
+
   flush(): void {}
 
   advance(): void {}

@@ -6,10 +6,10 @@ import { Mdic } from "./e1000-registers.ts";
 const phyAddress = 1;
 
 /**
- * How long auto-negotiation takes. Real links need 1.5 to 3 s; this is short so that machines start quickly, and long
- * enough that a driver which does not wait for the link is noticed.
+ * How long auto-negotiation takes. Real links need 1.5 to 3 s, and drivers that look for one in vain look again after seconds: this is
+ * shorter than the time from a PHY's reset to the first look of any of them, and not nothing, so that one which never looks is noticed.
  */
-export const negotiationMicros = 10_000;
+export const negotiationMicros = 200;
 
 /** Registers (8.7; names of IEEE 802.3). */
 const Phy = {

@@ -1,17 +1,20 @@
 /** The 82540EM's receive side: frames off the wire to descriptors. Source: 317453, 3.2 (reception), 13.4.22 to 13.4.31. */
 import type { DmaPort } from "../bus/device.ts";
-import { frameCheckSequence } from "./e1000-checksum.ts";
+import { frameCheckSequence } from "./ethernet-checksum.ts";
 import { Counter, type E1000Counters } from "./e1000-counters.ts";
 import { ReceiveFifo } from "./e1000-fifo.ts";
 import { type AddressFilter, isBroadcast } from "./e1000-filter.ts";
 import type { E1000Interrupts } from "./e1000-interrupts.ts";
 import {
-  Cause, Rctl, RxStatus, ethernetHeaderBytes, fcsBytes, maxFrameBytes, maxLongFrameBytes, minFrameBytes, vlanTagBytes,
+  Cause, Rctl, RxStatus, ethernetHeaderBytes, fcsBytes, maxFrameBytes, maxLongFrameBytes, minFrameBytes,
 } from "./e1000-registers.ts";
 import { DescriptorRing } from "./e1000-ring.ts";
+import { type VlanMode, removeTag, tagOf } from "./e1000-vlan.ts";
 
 /** The half of a descriptor where the card writes. */
 const statusBytes = 8;
+/** A frame's status as it is kept: the status byte, and above it the word "special" with the tag that was taken out (3.2.3.4). */
+const specialShift = 8;
 
 export class E1000Receiver {
   readonly ring: DescriptorRing;
@@ -19,6 +22,7 @@ export class E1000Receiver {
   readonly #dma: DmaPort;
   readonly #interrupts: E1000Interrupts;
   readonly #counters: E1000Counters;
+  readonly #vlan: VlanMode;
   readonly #fifo = new ReceiveFifo();
   /** How much of the oldest frame in the FIFO is in memory already. */
   #passedBytes = 0;
@@ -32,11 +36,12 @@ export class E1000Receiver {
   filteredFrames = 0;
   lostFrames = 0;
 
-  constructor(dma: DmaPort, interrupts: E1000Interrupts, counters: E1000Counters, filter: AddressFilter) {
+  constructor(dma: DmaPort, interrupts: E1000Interrupts, counters: E1000Counters, filter: AddressFilter, vlan: VlanMode) {
     this.#dma = dma;
     this.#interrupts = interrupts;
     this.#counters = counters;
     this.filter = filter;
+    this.#vlan = vlan;
     this.ring = new DescriptorRing(dma);
   }
 
@@ -80,8 +85,9 @@ export class E1000Receiver {
       this.#counters.add(Counter.ROC);
       return true;
     }
-    const whole = this.#withTrailer(frame, size);
-    const status = passed === "inexact" ? RxStatus.inexact : 0;
+    const tag = this.#tag(frame);
+    const whole = this.#asKept(frame, size, tag !== undefined);
+    const status = (passed === "inexact" ? RxStatus.inexact : 0) | (tag === undefined ? 0 : RxStatus.vlan | (tag << specialShift));
     if (!this.#file(whole, status)) {
       this.lostFrames++;
       this.#counters.add(Counter.MPC);
@@ -148,7 +154,9 @@ export class E1000Receiver {
     const half = this.#status;
     half[0] = data.length & 0xff;
     half[1] = data.length >> 8;
-    half[4] = status | RxStatus.done | RxStatus.ignoreChecksum;
+    half[4] = (status & 0xff) | RxStatus.done | RxStatus.ignoreChecksum;
+    half[6] = status >>> specialShift;
+    half[7] = status >>> (specialShift + 8);
     ring.writeStatus(half);
     ring.advance();
     return true;
@@ -165,20 +173,29 @@ export class E1000Receiver {
   /** Only tagged frames are looked at, and only while VFE is set. */
   #passesVlan(frame: Uint8Array, control: number): boolean {
     if ((control & Rctl.vlanFilter) === 0) return true;
-    if (frame.length < ethernetHeaderBytes + vlanTagBytes || frame[12] !== 0x81 || frame[13] !== 0x00) return true;
-    return this.filter.passesVlan(((frame[14]! & 0x0f) << 8) | frame[15]!);
+    const tag = tagOf(frame, this.#vlan.type());
+    return tag === undefined || this.filter.passesVlan(tag & 0xfff);
   }
 
-  /** What the driver gets of a frame: padded to the smallest size as its sender would have, with check sequence unless SECRC. */
-  #withTrailer(frame: Uint8Array, size: number): Uint8Array {
+  /** The tag that is to be taken out of the frame, if it has one. */
+  #tag(frame: Uint8Array): number | undefined {
+    return this.#vlan.isOn() ? tagOf(frame, this.#vlan.type()) : undefined;
+  }
+
+  /**
+   * What the driver gets of a frame: padded to the smallest size as its sender would have, without its tag where the card takes it
+   * out, with the wire's check sequence unless SECRC.
+   */
+  #asKept(frame: Uint8Array, size: number, isTagged: boolean): Uint8Array {
     const strip = (this.#control & Rctl.stripCrc) !== 0;
-    if (strip && frame.length === size) return frame;
+    if (strip && !isTagged && frame.length === size) return frame;
     const staged = this.#staged;
     staged.set(frame);
     staged.fill(0, frame.length, size);
-    if (strip) return staged.subarray(0, size);
-    const fcs = frameCheckSequence(staged, size);
-    for (let at = 0; at < fcsBytes; at++) staged[size + at] = (fcs >>> (8 * at)) & 0xff;
-    return staged.subarray(0, size + fcsBytes);
+    const fcs = strip ? 0 : frameCheckSequence(staged, size);
+    const kept = isTagged ? removeTag(staged, size) : size;
+    if (strip) return staged.subarray(0, kept);
+    for (let at = 0; at < fcsBytes; at++) staged[kept + at] = (fcs >>> (8 * at)) & 0xff;
+    return staged.subarray(0, kept + fcsBytes);
   }
 }

@@ -1,12 +1,10 @@
-/** An 82540EM with memory, a clock and a far end around it, for the model's own tests. */
+/** An 82540EM on the rig of network cards, and its rings, for the model's own tests. */
 import assert from "node:assert/strict";
-import { VirtualClock } from "../api/clock.ts";
-import type { DeviceDescription, DmaPort, Model, ModelEnvironment } from "../bus/device.ts";
-import type { NetworkPeer, NetworkWire } from "../bus/network-peer.ts";
+import type { DeviceDescription } from "../bus/device.ts";
 import { Rctl, Reg, Tctl } from "./e1000-registers.ts";
 import e1000 from "./e1000.ts";
+import { type Answer, type NetworkRig, networkRig } from "./network-test-rig.ts";
 
-export const ramBytes = 1 << 20;
 export const txRing = 0x1000;
 export const rxRing = 0x2000;
 const txData = 0x1_0000;
@@ -14,69 +12,15 @@ export const rxData = 0x8_0000;
 export const cardMac = [0x52, 0x54, 0x00, 0x12, 0x34, 0x56] as const;
 export const wholeFrame = 0x0b;
 
-export interface Rig {
-  readonly clock: VirtualClock;
-  readonly model: Model;
-  readonly ram: Uint8Array;
-  readonly view: DataView;
-  readonly wire: NetworkWire;
-  readonly received: Uint8Array[];
-  /** Bytes that went over the bus, either way. */
-  readonly moved: { bytes: number; accesses: number };
-  level: boolean;
-  rises: number;
+export interface Rig extends NetworkRig {
   get(offset: number): number;
   set(offset: number, value: number): void;
 }
 
-/** What the far end does with a frame. */
-export type Answer = (frame: Uint8Array, wire: NetworkWire) => void;
-
-/** All of the RAM is mapped from 0 on; beyond it nothing is. */
-export function rig(
-  options: DeviceDescription["options"] = {}, answer: Answer = () => undefined, keep: (frame: Uint8Array) => void = () => undefined,
-): Rig {
-  const clock = new VirtualClock();
-  const ram = new Uint8Array(ramBytes);
-  const moved = { bytes: 0, accesses: 0 };
-  const within = (iova: number, sizeBytes: number): boolean => {
-    moved.bytes += sizeBytes;
-    moved.accesses++;
-    return iova >= 0 && iova + sizeBytes <= ramBytes;
-  };
-  const dma: DmaPort = {
-    read: (iova, into) => within(iova, into.length) && (into.set(ram.subarray(iova, iova + into.length)), true),
-    write: (iova, from) => within(iova, from.length) && (ram.set(from, iova), true),
-  };
-  const received: Uint8Array[] = [];
-  let wire!: NetworkWire;
-  const network: NetworkPeer = {
-    connect: (connected) => {
-      wire = connected;
-      wire.setCarrier(true);
-    },
-    receive: (frame) => {
-      received.push(frame.slice());
-      keep(frame);
-      answer(frame, wire);
-    },
-  };
-  const made = { level: false, rises: 0 };
-  const environment: ModelEnvironment = {
-    clock, epochMs: 0, network, dma, directory: "/nowhere", serial: { connect: () => undefined, receive: () => undefined, outputs: () => undefined },
-    irq: (name) => ({
-      set: (asserted) => {
-        assert.equal(name, "intx");
-        made.level = asserted;
-        if (asserted) made.rises++;
-      },
-      pulse: () => { throw new Error("the card has no MSI-X"); },
-    }),
-  };
-  const model = e1000.create({ name: "nic", compatible: ["e1000"], windows: {}, irqs: {}, options }, environment);
-  const bar0 = model.spaces["bar0"]!;
-  return Object.assign(made, {
-    clock, model, ram, view: new DataView(ram.buffer), wire, received, moved,
+export function rig(options?: DeviceDescription["options"], answer?: Answer, keep?: (frame: Uint8Array) => void): Rig {
+  const card = networkRig(e1000, options, answer, keep);
+  const bar0 = card.model.spaces["bar0"]!;
+  return Object.assign(card, {
     get: (offset: number) => bar0.read(offset, 32),
     set: (offset: number, value: number) => bar0.write(offset, 32, value >>> 0),
   });

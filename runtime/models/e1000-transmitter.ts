@@ -1,10 +1,13 @@
 /** The 82540EM's transmit side: descriptors to frames. Source: 317453, 3.3 (descriptors), 3.4 (ring), 13.4.33. */
 import type { Clock } from "../api/clock.ts";
 import type { DmaPort } from "../bus/device.ts";
-import { frameCheckSequence, insertInternetChecksum } from "./e1000-checksum.ts";
+import { frameCheckSequence, insertInternetChecksum } from "./ethernet-checksum.ts";
 import type { E1000Interrupts } from "./e1000-interrupts.ts";
-import { Cause, Tctl, TxCommand, TxOption, TxStatus, ethernetHeaderBytes, fcsBytes, maxLongFrameBytes, minFrameBytes } from "./e1000-registers.ts";
+import {
+  Cause, Tctl, TxCommand, TxOption, TxStatus, ethernetHeaderBytes, fcsBytes, maxLongFrameBytes, minFrameBytes, vlanTagBytes,
+} from "./e1000-registers.ts";
 import { DescriptorRing } from "./e1000-ring.ts";
+import { type VlanMode, insertTag } from "./e1000-vlan.ts";
 
 /**
  * Work of one go: then the rest waits for a timer, so that a driver with a huge ring keeps no other device's registers waiting.
@@ -18,6 +21,8 @@ const sliceGapMicros = 10;
 const slabBytes = 1 << 18;
 /** What a frame may need at most: its bytes with a check sequence of the driver's own. */
 const frameRoomBytes = maxLongFrameBytes + fcsBytes;
+/** And with the tag that the card puts in. */
+const slabRoomBytes = frameRoomBytes + vlanTagBytes;
 
 export class E1000Transmitter {
   readonly ring: DescriptorRing;
@@ -25,6 +30,7 @@ export class E1000Transmitter {
   readonly #clock: Clock;
   readonly #dma: DmaPort;
   readonly #interrupts: E1000Interrupts;
+  readonly #vlan: VlanMode;
   readonly #send: (frame: Uint8Array) => void;
   #slab: Uint8Array = new Uint8Array(slabBytes);
   /** Where the frame that is being put together starts, and its size so far. */
@@ -47,10 +53,11 @@ export class E1000Transmitter {
   #cancel: (() => void) | undefined;
   spoiledFrames = 0;
 
-  constructor(clock: Clock, dma: DmaPort, interrupts: E1000Interrupts, send: (frame: Uint8Array) => void) {
+  constructor(clock: Clock, dma: DmaPort, interrupts: E1000Interrupts, vlan: VlanMode, send: (frame: Uint8Array) => void) {
     this.#clock = clock;
     this.#dma = dma;
     this.#interrupts = interrupts;
+    this.#vlan = vlan;
     this.#send = send;
     this.ring = new DescriptorRing(dma);
   }
@@ -128,7 +135,7 @@ export class E1000Transmitter {
       this.#spoiled = true;
       return;
     }
-    if (this.#size === 0 && this.#start + frameRoomBytes > slabBytes) {
+    if (this.#size === 0 && this.#start + slabRoomBytes > slabBytes) {
       this.#slab = new Uint8Array(slabBytes);
       this.#start = 0;
     }
@@ -141,28 +148,28 @@ export class E1000Transmitter {
   #complete(at: number, command: number, extended: boolean): void {
     const options = this.#options;
     const spoiled = this.#spoiled;
-    const dataBytes = this.#size;
+    let size = this.#size;
     this.#options = 0;
     this.#spoiled = false;
     this.#size = 0;
-    let size = dataBytes;
     if (spoiled || size < ethernetHeaderBytes) {
       this.spoiledFrames++;
       return;
     }
     const start = this.#start;
-    if ((this.control & Tctl.padShort) !== 0 && size < minFrameBytes && (command & TxCommand.insertFcs) !== 0) {
+    const insertsFcs = (command & TxCommand.insertFcs) !== 0;
+    const bytes = this.#slab.subarray(start, start + size);
+    if (extended) this.#offload(bytes, options);
+    else if ((command & TxCommand.insertChecksum) !== 0) insertInternetChecksum(bytes, (this.ring.words[at + 3]! >>> 8) & 0xff, size, (command >>> 16) & 0xff);
+    // A check sequence of the driver's own would be wrong then.
+    if (insertsFcs && (command & TxCommand.vlan) !== 0 && this.#vlan.isOn()) size = insertTag(this.#slab, start, size, this.#vlan.type(), this.ring.words[at + 3]! >>> 16);
+    if ((this.control & Tctl.padShort) !== 0 && size < minFrameBytes && insertsFcs) {
       this.#slab.fill(0, start + size, start + minFrameBytes);
       size = minFrameBytes;
     }
     const frame = this.#slab.subarray(start, start + size);
-    if (extended) this.#offload(frame, dataBytes, options);
-    else if ((command & TxCommand.insertChecksum) !== 0) {
-      const { words } = this.ring;
-      insertInternetChecksum(frame, (words[at + 3]! >>> 8) & 0xff, dataBytes, (command >>> 16) & 0xff);
-    }
     this.#start += size;
-    if ((command & TxCommand.insertFcs) !== 0 && size <= maxLongFrameBytes) this.#send(frame);
+    if (insertsFcs && size <= maxLongFrameBytes) this.#send(frame);
     else this.#sendWithFcs(frame);
   }
 
@@ -176,9 +183,9 @@ export class E1000Transmitter {
   }
 
   /** Checksums by context: start, offset and end (0: the end of the packet) of the IP header and of what it carries (3.3.6). */
-  #offload(frame: Uint8Array, dataBytes: number, options: number): void {
-    if ((options & TxOption.ipChecksum) !== 0) insertByContext(frame, dataBytes, this.#contextIp);
-    if ((options & TxOption.transportChecksum) !== 0) insertByContext(frame, dataBytes, this.#contextTransport);
+  #offload(frame: Uint8Array, options: number): void {
+    if ((options & TxOption.ipChecksum) !== 0) insertByContext(frame, this.#contextIp);
+    if ((options & TxOption.transportChecksum) !== 0) insertByContext(frame, this.#contextTransport);
   }
 
   /** Status for the driver, and on to the next descriptor. */
@@ -206,7 +213,7 @@ export class E1000Transmitter {
   }
 }
 
-function insertByContext(frame: Uint8Array, dataBytes: number, context: number): void {
+function insertByContext(frame: Uint8Array, context: number): void {
   const last = context >>> 16;
-  insertInternetChecksum(frame, context & 0xff, last === 0 ? dataBytes : Math.min(last + 1, dataBytes), (context >>> 8) & 0xff);
+  insertInternetChecksum(frame, context & 0xff, last === 0 ? frame.length : last + 1, (context >>> 8) & 0xff);
 }

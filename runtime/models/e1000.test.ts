@@ -1,12 +1,13 @@
 /** Finer points of the 82540EM model; what every such card must do is in test/conformance/devices/e1000.suite.ts. */
 import { describe, expect, test } from "vitest";
-import { frameCheckSequence } from "./e1000-checksum.ts";
+import { frameCheckSequence } from "./ethernet-checksum.ts";
 import { receiveFifoBytes } from "./e1000-fifo.ts";
 import { negotiationMicros } from "./e1000-phy.ts";
-import { Cause, Rctl, Reg, Tctl } from "./e1000-registers.ts";
+import { Cause, Ctrl, Rctl, Reg, RxStatus, Tctl } from "./e1000-registers.ts";
 import {
-  type Rig, cardMac, frame, openRings, queue, ramBytes, received, rig, rxData, rxRing, takeAll, txRing, wholeFrame,
+  type Rig, cardMac, frame, openRings, queue, received, rig, rxData, rxRing, takeAll, txRing, wholeFrame,
 } from "./e1000-test-rig.ts";
+import { ramBytes } from "./network-test-rig.ts";
 
 describe("options", () => {
   test.each(["52:54:00:12:34", "01:00:00:00:00:01", "52:54:00:12:34:5g", "", 7])("mac %o is refused, by name", (mac) => {
@@ -354,6 +355,18 @@ describe("receive", () => {
     expect(card.view.getUint32(rxData + 64, true)).toBe(frameCheckSequence(frame(64), 64));
     // The residue that IEEE 802.3 receivers look for.
     expect((~frameCheckSequence(card.ram.subarray(rxData), 68)) >>> 0).toBe(0xdebb_20e3);
+  });
+
+  test("a tagged frame that waits for its descriptor keeps its tag's place in it (9.3)", () => {
+    const card = rig();
+    openRings(card, { given: 0 });
+    card.set(Reg.CTRL, card.get(Reg.CTRL) | Ctrl.vlanMode);
+    const tagged = frame(70);
+    tagged.set([0x81, 0x00, 0xa1, 0x23], 12);
+    card.wire.send(tagged);
+    card.set(Reg.RDT, 1);
+    expect(received(card, 0)).toEqual(Uint8Array.of(...tagged.subarray(0, 12), ...tagged.subarray(16)));
+    expect([card.ram[rxRing + 12]! & RxStatus.vlan, card.view.getUint16(rxRing + 14, true)]).toEqual([RxStatus.vlan, 0xa123]);
   });
 
   test("with VFE only tagged frames of listed VLANs pass (13.4.22)", () => {

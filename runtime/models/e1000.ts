@@ -1,5 +1,4 @@
 /** 82540EM Ethernet controller (e1000). Source: Intel PCI/PCI-X Family of Gigabit Ethernet Controllers Software Developer's Manual (317453). */
-import { AirlockError } from "../api/errors.ts";
 import type { AccessWidth } from "../api/grants.ts";
 import type { DeviceDescription, Model, ModelDefinition, ModelEnvironment } from "../bus/device.ts";
 import type { NetworkPeer } from "../bus/network-peer.ts";
@@ -13,10 +12,10 @@ import { E1000Phy } from "./e1000-phy.ts";
 import { E1000Receiver } from "./e1000-receiver.ts";
 import { Cause, Ctrl, Rctl, Reg, Status, rdtrFlush } from "./e1000-registers.ts";
 import { E1000Transmitter } from "./e1000-transmitter.ts";
+import { macAddress } from "./mac-address.ts";
 
 const windowBytes = 0x2_0000;
 const ioBytes = 0x40;
-const defaultMac = "52:54:00:12:34:56";
 
 /** CTRL after a reset, as the EEPROM's initialization control words set it: full duplex by negotiation, link wanted. */
 const ctrlReset = Ctrl.swdPin2 | Ctrl.swdPin0 | Ctrl.speed1000 | Ctrl.setLinkUp;
@@ -51,13 +50,14 @@ class E1000 implements Model {
 
   constructor(description: DeviceDescription, environment: ModelEnvironment) {
     const { clock, dma } = environment;
-    this.#mac = parseMac(description.name, description.options["mac"] ?? defaultMac);
+    this.#mac = macAddress(description);
     this.#peer = environment.network;
     this.#interrupts = new E1000Interrupts(clock, environment.irq("intx"));
     this.#phy = new E1000Phy(clock, () => this.#interrupts.set(Cause.linkChange));
     this.#eeprom = new E1000Eeprom(this.#mac);
-    this.#receiver = new E1000Receiver(dma, this.#interrupts, this.#statistics, this.#filter);
-    this.#transmitter = new E1000Transmitter(clock, dma, this.#interrupts, (frame) => this.#transmitted(frame));
+    const vlan = { isOn: () => (this.#control & Ctrl.vlanMode) !== 0, type: () => this.#plain.get(Reg.VET)! };
+    this.#receiver = new E1000Receiver(dma, this.#interrupts, this.#statistics, this.#filter, vlan);
+    this.#transmitter = new E1000Transmitter(clock, dma, this.#interrupts, vlan, (frame) => this.#transmitted(frame));
     this.spaces = {
       bar0: {
         read: (offset, width) => narrow(this.#read(offset & ~3), offset, width),
@@ -260,15 +260,6 @@ class E1000 implements Model {
 function narrow(value: number, offset: number, width: AccessWidth): number {
   if (width === 32) return value;
   return (value >>> ((offset & 3) * 8)) & (width === 8 ? 0xff : 0xffff);
-}
-
-/** @throws AirlockError InvalidArgument when it is no unicast address of six hexadecimal bytes */
-function parseMac(device: string, text: string | number | boolean): Uint8Array {
-  const match = /^[0-9a-f]{2}(?::[0-9a-f]{2}){5}$/i.test(String(text));
-  const mac = Uint8Array.from(String(text).split(":"), (byte) => Number.parseInt(byte, 16));
-  if (match && (mac[0]! & 1) === 0) return mac;
-  const message = `device "${device}": option mac is "${String(text)}", not a unicast address such as "${defaultMac}"`;
-  throw new AirlockError("InvalidArgument", message, { device, option: "mac" });
 }
 
 const pci: PciIdentity = {

@@ -1,4 +1,4 @@
-/** Checksums the 82540EM computes: the Internet's ones' complement sum, and Ethernet's CRC. Source: RFC 1071; IEEE 802.3, 3.2.9. */
+/** Checksums that network cards compute: the Internet's ones' complement sum, and Ethernet's CRC. Source: RFC 1071; IEEE 802.3, 3.2.9. */
 
 /** Puts the complement of the sum of bytes `start` to `end` (exclusive) at `at`; without effect where that leaves the frame. */
 export function insertInternetChecksum(frame: Uint8Array, start: number, end: number, at: number): void {

@@ -24,7 +24,7 @@ export class Payloads {
     let buffer = this.#free[order]!.pop();
     if (buffer === undefined) {
       // Takes memory of the system only as it is filled.
-      buffer = Buffer.allocUnsafeSlow(leastBytes << order).buffer as ArrayBuffer;
+      buffer = Buffer.allocUnsafeSlow(leastBytes << order).buffer;
     } else this.#freeBytes -= buffer.byteLength;
     this.#lent.add(buffer);
     return new Uint8Array(buffer, 0, sizeBytes);

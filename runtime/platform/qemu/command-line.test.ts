@@ -36,6 +36,17 @@ describe("the command line", () => {
     await expect(planMachine({ ...wish, devices: [{ ...rtc, ...device }] })).rejects.toMatchObject({ code });
   });
 
+  test("listens for a watchdog where there is one, and refuses two", async () => {
+    const watchdog = (name: string, address: string): DeviceDescription => ({ name, compatible: ["i6300esb"], windows: {}, irqs: {}, options: {}, pci: { address } });
+    const plan = await planMachine({ ...wish, devices: [rtc, watchdog("wdt", "00:06.0")] });
+    expect([plan.watchdog, plan.args.includes("unix:/tmp/a,,b/qmp-events,server=on,wait=off")]).toEqual(["wdt", true]);
+    const without = await planMachine({ ...wish, devices: [rtc] });
+    expect([without.watchdog, without.args.join(" ").includes("qmp-events")]).toEqual([undefined, false]);
+    await expect(planMachine({ ...wish, devices: [watchdog("one", "00:06.0"), watchdog("two", "00:07.0")] })).rejects.toMatchObject({
+      code: "InvalidArgument", message: expect.stringContaining('"one" is one already') as string,
+    });
+  });
+
   test.each([Number.NaN, -1, Infinity, Date.UTC(10_000, 0, 1)])("refuses the civil time %d", async (epochMs) => {
     await expect(planMachine({ ...wish, epochMs })).rejects.toMatchObject({ code: "InvalidArgument" });
   });

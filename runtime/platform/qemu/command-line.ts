@@ -6,10 +6,11 @@ import type { Connector } from "./connector.ts";
 import type { QemuDescriptor } from "./descriptors.ts";
 import { slotOf } from "./describe.ts";
 import { findKind } from "./devices/find-kind.ts";
-import { type StoreFile, optionValue } from "./devices/kind.ts";
+import { type StoreFile, optionValue, refusal } from "./devices/kind.ts";
 import { machineRamBytes } from "./memory-map.ts";
 import { qmpSocketName } from "./qmp.ts";
-import type { Quirks, RestStep, TimeSkip } from "./quirks.ts";
+import { qmpEventsSocketName } from "./qmp-events.ts";
+import type { ActualIdentity, Quirks, RestStep, TimeSkip } from "./quirks.ts";
 
 /** Machine types with the devices and the interrupt wiring that this platform knows. */
 export const machineTypes = ["q35", "pc"] as const;
@@ -26,6 +27,8 @@ export interface MachinePlan {
   readonly files: readonly StoreFile[];
   /** QEMU's name of each device. */
   readonly ids: ReadonlyMap<string, string>;
+  /** The device that QEMU's event WATCHDOG is about, where there is one. */
+  readonly watchdog: string | undefined;
 }
 
 export interface MachineWish {
@@ -84,8 +87,9 @@ export async function planMachine(wish: MachineWish): Promise<MachinePlan> {
   ];
   const plan = {
     connectors: [] as Connector[], files: [] as StoreFile[], ids: new Map<string, string>(),
-    quirks: { skips: [] as TimeSkip[], rests: [] as RestStep[], keepsTime: false },
+    quirks: { skips: [] as TimeSkip[], rests: [] as RestStep[], actual: [] as ActualIdentity[], keepsTime: false },
   };
+  let watchdog: string | undefined;
   for (const [index, device] of wish.devices.entries()) {
     const kind = await findKind(device.compatible);
     const id = `dev${index}`;
@@ -98,13 +102,20 @@ export async function planMachine(wish: MachineWish): Promise<MachinePlan> {
     plan.quirks.keepsTime ||= kind.keepsTime === true;
     plan.quirks.skips.push(...(added.skips ?? []).map((skip) => ({ ...skip, device: device.name })));
     plan.quirks.rests.push(...(added.rests ?? []).map((rest) => ({ ...rest, device: device.name })));
+    if (added.actual !== undefined) plan.quirks.actual.push({ device: device.name, identity: added.actual });
+    if (added.isWatchdog === true) {
+      if (watchdog !== undefined) throw refusal(device, `QEMU cannot tell two watchdogs apart, and "${watchdog}" is one already; leave one out`);
+      watchdog = device.name;
+    }
     if (added.connector === undefined) continue;
     if (Buffer.byteLength(socketPath) > maxSocketPathBytes) {
       throw new AirlockError("PlatformUnavailable", `the temporary directory's path is too long for a socket: ${socketPath}; set TMPDIR to a shorter one`);
     }
     plan.connectors.push({ ...added.connector, device: device.name, options: device.options, socketPath });
   }
-  return { ...plan, args, hasRam, descriptors };
+  // A second control socket, because the first is taken and given back for each command.
+  if (watchdog !== undefined) args.push("-qmp", `unix:${optionValue(path.join(wish.folder, qmpEventsSocketName))},server=on,wait=off`);
+  return { ...plan, args, hasRam, descriptors, watchdog };
 }
 
 function smallMachine(machine: MachineType): string[] {

@@ -6,7 +6,7 @@ import type { RegisterSpace } from "../../bus/register-space.ts";
 import { firstFreeOffset, tablesOffset } from "./memory-map.ts";
 import { QemuPciFunction } from "./pci-function.ts";
 import type { PortAccess } from "./pci-probe.ts";
-import type { RestStep } from "./quirks.ts";
+import type { Quirks } from "./quirks.ts";
 import { TableMemory } from "./table-memory.ts";
 import { VtdDomain } from "./vtd-domain.ts";
 import { type MemoryPort, VtdUnit } from "./vtd-unit.ts";
@@ -28,14 +28,16 @@ export class QemuPciBus {
    * @throws AirlockError PlatformUnavailable when the bus is not what the descriptions say
    */
   constructor(
-    connection: PortAccess & MemoryPort, ram: RamAccess, devices: readonly DeviceDescription[], rests: readonly RestStep[], listener: MessageListener,
+    connection: PortAccess & MemoryPort, ram: RamAccess, devices: readonly DeviceDescription[], quirks: Pick<Quirks, "rests" | "actual">, listener: MessageListener,
   ) {
     this.#ram = ram;
     this.#listener = listener;
     this.#pages = new TableMemory(ram, tablesOffset, firstFreeOffset);
     this.#unit = new VtdUnit(connection, this.#pages);
     for (const device of devices) {
-      this.#functions.set(device.name, new QemuPciFunction(device, connection, this.#pages, rests.filter((rest) => rest.device === device.name)));
+      const rests = quirks.rests.filter((rest) => rest.device === device.name);
+      const actual = quirks.actual.find((one) => one.device === device.name)?.identity ?? {};
+      this.#functions.set(device.name, new QemuPciFunction(device, connection, this.#pages, rests, actual));
     }
     this.#withMessages = [...this.#functions.values()].filter(({ messages }) => messages !== undefined);
   }

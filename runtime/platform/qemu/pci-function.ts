@@ -18,6 +18,9 @@ import type { MemoryPort } from "./vtd-unit.ts";
 /** An MSI-X table entry (PCI 3.0, 6.8.2): address, upper address, data, control with the mask bit. */
 const msixEntryBytes = 16;
 
+/** The PCI Express capability (PCI Express 2.0, 7.8); none is longer. */
+const longestCapabilityBytes = 60;
+
 export class QemuPciFunction {
   readonly device: string;
   readonly slot: number;
@@ -27,7 +30,7 @@ export class QemuPciFunction {
   /** The page that messages go to, and what has arrived there; undefined for a function without MSI-X. */
   readonly messagePage: number | undefined;
   readonly messages: MessagePage | undefined;
-  readonly #memory: MemoryPort;
+  readonly #registers: PortAccess & MemoryPort;
   readonly #config: PciConfigAccess;
   readonly #capabilities: ReadonlyMap<number, number>;
   readonly #description: DeviceDescription;
@@ -37,20 +40,23 @@ export class QemuPciFunction {
    * Finds the function in its slot and puts it where the description says, without bus mastering, its messages on.
    * @throws AirlockError PlatformUnavailable when it is another than described
    */
-  constructor(description: DeviceDescription, connection: PortAccess & MemoryPort, pages: TableMemory, rests: readonly RestStep[]) {
+  constructor(
+    description: DeviceDescription, connection: PortAccess & MemoryPort, pages: TableMemory, rests: readonly RestStep[], actual: Partial<PciIdentity>,
+  ) {
     const identity = description.pci?.identity;
     this.device = description.name;
     this.slot = slotOf(description);
     this.#description = description;
     this.#rests = rests;
-    this.#memory = connection;
+    this.#registers = connection;
     this.#config = configAccess(connection, this.slot);
     const found = probeFunction(this.#config);
     if (found === undefined || identity === undefined) throw this.#unavailable(`is not on the bus at ${String(description.pci?.address)}`);
-    const differences = identityDifferences(found.identity, identity);
+    const differences = identityDifferences(found.identity, { ...identity, ...actual });
     if (differences.length > 0) throw this.#unavailable(`is another than expected: ${differences.join("; ")}; use another QEMU`);
     this.identity = identity;
     this.#capabilities = found.capabilities;
+    this.#checkRegisters();
     this.config = new ConfigFilter(this.#config, identity);
     if (identity.msix !== undefined) {
       this.messagePage = pages.allocate();
@@ -74,7 +80,11 @@ export class QemuPciFunction {
       this.#config.write(control, 16, this.#config.read(control, 16) | ExpressCapability.reset);
     }
     this.#place();
-    for (const { window, offset, value } of this.#rests) this.#memory.writeMemory(this.#window(window).base + offset, 32, value);
+    for (const { window, offset, width = 32, value } of this.#rests) {
+      const { kind, base } = this.#window(window);
+      if (kind === "port") this.#registers.writePort(base + offset, width, value);
+      else this.#registers.writeMemory(base + offset, width, value);
+    }
     // When this returns the device has seen it all.
     this.#config.read(PciConfig.command, 16);
     this.messages?.take();
@@ -82,6 +92,15 @@ export class QemuPciFunction {
 
   get #vectors(): number {
     return Math.min(this.identity.msix?.vectors ?? 0, messagesPerFunction);
+  }
+
+  /** A register that may be a capability's would let a driver do what the filter is there to prevent. */
+  #checkRegisters(): void {
+    for (const { offset, sizeBytes } of this.identity.deviceRegisters ?? []) {
+      for (const at of this.#capabilities.values()) {
+        if (offset + sizeBytes > at && offset < at + longestCapabilityBytes) throw this.#unavailable(`has a capability at 0x${at.toString(16)}, too near to its register at 0x${offset.toString(16)}`);
+      }
+    }
   }
 
   /** Base addresses, decoding, messages. Bus mastering is off. */
@@ -99,7 +118,7 @@ export class QemuPciFunction {
     // Vectors that are nobody's line stay masked, as they are after a reset.
     for (let vector = 0; vector < this.#vectors; vector++) {
       const entry = [messageIova + MessagePage.offsetOf(vector), 0, messageToken, 0];
-      for (const [index, word] of entry.entries()) this.#memory.writeMemory(table + vector * msixEntryBytes + index * 4, 32, word);
+      for (const [index, word] of entry.entries()) this.#registers.writeMemory(table + vector * msixEntryBytes + index * 4, 32, word);
     }
     this.#config.write(capability + MsixCapability.control, 16, MsixCapability.enable);
   }

@@ -8,6 +8,7 @@ import type { DmaFault, IommuDomain } from "../../bus/iommu.ts";
 import { IrqLine } from "../../bus/irq-line.ts";
 import type { RamAccess, RamHandle } from "../../bus/ram.ts";
 import type { RegisterSpace } from "../../bus/register-space.ts";
+import { Slot } from "../../bus/slot.ts";
 import { openRam } from "../../native/ram.ts";
 import { DeviceTime, clockAheadMicros } from "./device-time.ts";
 import { QemuPciBus } from "./pci-bus.ts";
@@ -64,6 +65,8 @@ const dmaBusyMicros = 5_000;
 const faultPollMicros = 1_000;
 const faultQuietPollMicros = 5_000;
 
+const noQuirks = { rests: [], actual: [] };
+
 interface Counters {
   reads: number;
   writes: number;
@@ -73,6 +76,7 @@ interface Counters {
 interface LiveDevice {
   readonly description: DeviceDescription;
   readonly counters: Counters;
+  readonly slot: Slot;
   readonly spaces: Map<string, RegisterSpace>;
   /** Its interrupts are messages in RAM; else they are known only after an exchange. */
   readonly sendsMessages: boolean;
@@ -136,8 +140,8 @@ class QemuBackend implements HardwareBackend {
     if (found === undefined || !Object.hasOwn(found.description.windows, window)) return undefined;
     let space = found.spaces.get(window);
     if (space === undefined) {
-      space = this.#makeSpace(found, window, found.description.windows[window]!);
-      if (space !== undefined) found.spaces.set(window, space);
+      const registers = this.#makeSpace(found, window, found.description.windows[window]!);
+      if (registers !== undefined) found.spaces.set(window, (space = found.slot.space(registers)));
     }
     return space;
   }
@@ -158,7 +162,7 @@ class QemuBackend implements HardwareBackend {
   }
 
   setBusMaster(device: string, on: boolean): void {
-    this.#bus?.setBusMaster(device, on);
+    this.#bus?.setBusMaster(device, on && this.#devices.get(device)?.slot.isEmpty !== true);
   }
 
   resetDevice(device: string): void {
@@ -168,6 +172,15 @@ class QemuBackend implements HardwareBackend {
   powerCut(device: string): void {
     this.#found(device);
     throw new AirlockError("Unsupported", `device "${device}": QEMU keeps what a device was told to keep; cut the power of a device on platform sim`, { device });
+  }
+
+  plug(device: string, isIn: boolean): void {
+    const { slot, description } = this.#found(device);
+    if (description.pci === undefined) throw new AirlockError("Unsupported", `device "${device}" is in no slot that it could be pulled out of`, { device });
+    // For QEMU it stays where it is, at rest; nobody reaches it, and it reaches nobody.
+    this.#bus?.setBusMaster(device, false);
+    if (slot.isEmpty === isIn) this.#bus?.resetDevice(device);
+    slot.isEmpty = !isIn;
   }
 
   flush(): void {
@@ -205,7 +218,7 @@ class QemuBackend implements HardwareBackend {
     if (ram === undefined) throw new AirlockError("PlatformUnavailable", "QEMU's PCI devices need RAM in a file", { platform: "qemu" });
     const access = open(ram);
     try {
-      return new QemuPciBus(this.#connection, access, functions, quirks?.rests ?? [], (device, irq) => this.#message(device, irq));
+      return new QemuPciBus(this.#connection, access, functions, quirks ?? noQuirks, (device, irq) => this.#message(device, irq));
     } catch (error) {
       access.close();
       throw error;
@@ -234,7 +247,7 @@ class QemuBackend implements HardwareBackend {
 
   #addDevice(description: DeviceDescription): void {
     const counters = { reads: 0, writes: 0, interrupts: 0 };
-    this.#devices.set(description.name, { description, counters, spaces: new Map(), sendsMessages: description.pci?.identity?.msix !== undefined });
+    this.#devices.set(description.name, { description, counters, slot: new Slot(), spaces: new Map(), sendsMessages: description.pci?.identity?.msix !== undefined });
     for (const irq of Object.values(description.irqs)) this.#deviceLines.set(irq, [...(this.#deviceLines.get(irq) ?? []), counters]);
   }
 

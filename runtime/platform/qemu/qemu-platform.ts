@@ -35,6 +35,7 @@ export class QemuPlatform implements Platform<ChannelHandle> {
     this.#qemu = qemu;
     this.#clock = clock;
     qemu.onLost((reason) => thread.lose(reason));
+    qemu.onResetRequest((device) => thread.requestReset(device));
     thread.watch({ lost: () => this.#cancelHeartbeat() });
     this.#scheduleHeartbeat();
   }
@@ -67,6 +68,10 @@ export class QemuPlatform implements Platform<ChannelHandle> {
 
   powerCut(device: string): Promise<void> {
     return this.#thread.powerCut(device);
+  }
+
+  plug(device: string, isIn: boolean): Promise<void> {
+    return this.#thread.plug(device, isIn);
   }
 
   hearReports(): void {

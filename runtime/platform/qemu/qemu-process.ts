@@ -15,6 +15,7 @@ import { firstFreeOffset, machineRamBytes } from "./memory-map.ts";
 import { Peers } from "./peers.ts";
 import type { QemuBackendSetup } from "./qemu-backend.ts";
 import { performQmp, qmpSocketName } from "./qmp.ts";
+import { QmpEvents, qmpEventsSocketName } from "./qmp-events.ts";
 import type { QtestFifos } from "./qtest-channel.ts";
 import { prepareStoreFile } from "./store-file.ts";
 import { waitForQtest } from "./wait-for-qtest.ts";
@@ -66,6 +67,9 @@ export class QemuProcess implements AsyncDisposable {
   readonly #cleanAtExit: () => void;
   #stderr = "";
   #peers: Peers | undefined;
+  #events: QmpEvents | undefined;
+  readonly #watchdog: string | undefined;
+  #resetRequested: (device: string) => void = () => undefined;
   #lost: string | undefined;
   #closing: Promise<void> | undefined;
 
@@ -105,6 +109,7 @@ export class QemuProcess implements AsyncDisposable {
     this.#child = child;
     this.#folder = folder;
     this.#ids = plan.ids;
+    this.#watchdog = plan.watchdog;
     this.fifos = setup.fifos;
     this.connectors = plan.connectors;
     this.setup = setup;
@@ -154,6 +159,11 @@ export class QemuProcess implements AsyncDisposable {
     return () => void this.#watchers.delete(watcher);
   }
 
+  /** Sets who is told that a watchdog ran out. */
+  onResetRequest(listener: (device: string) => void): void {
+    this.#resetRequested = listener;
+  }
+
   /**
    * Ends QEMU and removes its directory; idempotent. The hardware's thread gets HardwareLost from whatever it does next, or
    * is waiting for: stop it first, or let it go down by that.
@@ -172,8 +182,14 @@ export class QemuProcess implements AsyncDisposable {
       this.#peers = await Peers.plugIn(this.connectors);
     };
     const problem = await waitForQtest(this.fifos, { timeoutMs: startTimeoutMs, gone, opened: plugIn });
-    if (problem === undefined) return;
+    if (problem === undefined) return this.#hearEvents();
     throw new AirlockError("PlatformUnavailable", `QEMU does not start: ${problem}. Are its firmware files installed (${installAdvice})?`, { platform: "qemu" });
+  }
+
+  async #hearEvents(): Promise<void> {
+    const device = this.#watchdog;
+    if (device === undefined) return;
+    this.#events = await QmpEvents.open(path.join(this.#folder, qmpEventsSocketName), (name) => { if (name === "WATCHDOG") this.#resetRequested(device); });
   }
 
   #noteExit(how: string): void {
@@ -182,6 +198,7 @@ export class QemuProcess implements AsyncDisposable {
     const words = lines.join("; ").replaceAll(/[^\x20-\x7e]/g, "?");
     this.#lost = words === "" ? `QEMU ${how}` : `QEMU ${how}: ${words}`;
     this.#peers?.[Symbol.dispose]();
+    this.#events?.[Symbol.dispose]();
     for (const watcher of this.#watchers) watcher(this.#lost);
     this.#watchers.clear();
   }
@@ -189,6 +206,7 @@ export class QemuProcess implements AsyncDisposable {
   async #end(): Promise<void> {
     this.#watchers.clear();
     this.#peers?.[Symbol.dispose]();
+    this.#events?.[Symbol.dispose]();
     for (const [signal, waitMs] of [["SIGTERM", terminateMs], ["SIGKILL", killMs]] as const) {
       if (this.#child.exitCode !== null || this.#child.signalCode !== null || this.#child.pid === undefined) break;
       this.#child.kill(signal);

@@ -3,7 +3,7 @@ import { AirlockError } from "../../api/errors.ts";
 import type { DeviceDescription } from "../../bus/device.ts";
 import { InlineConnection, type InlineHandle } from "../../bus/inline-connection.ts";
 import type { VirtualClock } from "../../api/clock.ts";
-import type { BusConnection, BusGrant, BusReport, Platform } from "../../bus/platform.ts";
+import type { BusConnection, BusGrant, BusReport, Platform, PlatformEvents } from "../../bus/platform.ts";
 import { findSimDevices } from "./find-devices.ts";
 import { SimBackend } from "./sim-backend.ts";
 import type { RamHandle } from "../../bus/ram.ts";
@@ -15,12 +15,14 @@ export class InlineSimPlatform implements Platform<InlineHandle> {
   readonly devices: readonly DeviceDescription[];
   readonly ram: RamHandle | undefined;
   readonly #backend: SimBackend;
+  readonly #watchers = new Set<PlatformEvents>();
   #closed = false;
 
   private constructor(backend: SimBackend, devices: readonly DeviceDescription[], ram: RamHandle | undefined) {
     this.#backend = backend;
     this.devices = devices;
     this.ram = ram;
+    backend.onResetRequest((device) => { for (const events of this.#watchers) events.resetRequested?.(device); });
   }
 
   static async start(options: Omit<SimThreadOptions, "ram">, clock: VirtualClock): Promise<InlineSimPlatform> {
@@ -42,13 +44,18 @@ export class InlineSimPlatform implements Platform<InlineHandle> {
     this.#backend.powerCut(device);
   }
 
+  async plug(device: string, isIn: boolean): Promise<void> {
+    this.#backend.plug(device, isIn);
+  }
+
   async statistics(device: string): Promise<Readonly<Record<string, number>>> {
     return this.#backend.statistics(device);
   }
 
   /** Hardware in the same thread is never lost. */
-  watch(): () => void {
-    return () => undefined;
+  watch(events: PlatformEvents): () => void {
+    this.#watchers.add(events);
+    return () => this.#watchers.delete(events);
   }
 
   async close(): Promise<void> {

@@ -74,6 +74,7 @@ export class SimBackend implements HardwareBackend {
   readonly #polled: PolledPeer[] = [];
   readonly #iommu: SimIommu | undefined;
   readonly #ram: RamAccess | undefined;
+  #resetRequested: (device: string) => void = () => undefined;
   #lastMicros: number;
   /** How far device time is behind. */
   #lagMicros = 0;
@@ -131,6 +132,17 @@ export class SimBackend implements HardwareBackend {
     found.model.powerCut();
   }
 
+  plug(device: string, isIn: boolean): void {
+    const { pci, model } = this.#found(device);
+    if (pci === undefined) throw new AirlockError("Unsupported", `device "${device}" is in no slot that it could be pulled out of`, { device });
+    if (pci.isPluggedIn === isIn) return;
+    pci.isPluggedIn = isIn;
+    if (isIn) return;
+    // Without power it is off at once, and on as it always is.
+    model.powerCut?.();
+    model.reset();
+  }
+
   /** Nothing to do: models see a write when it is performed. */
   flush(): void {}
 
@@ -175,6 +187,10 @@ export class SimBackend implements HardwareBackend {
     return this.#found(device).model.statistics();
   }
 
+  onResetRequest(listener: (device: string) => void): void {
+    this.#resetRequested = listener;
+  }
+
   close(): void {
     for (const { model } of this.#devices.values()) model.reset();
     for (const peer of this.#networks) peer.close?.();
@@ -187,7 +203,9 @@ export class SimBackend implements HardwareBackend {
     if (network.pollMicros !== undefined) this.#polled.push({ peer: network, dueMicros: 0 });
     const live = named(description, () => model.create(description, {
       clock: this.#modelClock, epochMs, serial, network, directory, dma: this.#dma(description.name, pci), irq: (name) => this.#pin(description, name, pci),
+      requestReset: () => this.#resetRequested(description.name),
     }));
+    if (live.spaces["config"] !== undefined) pci?.addRegisters(live.spaces["config"]);
     const spaces = pci === undefined ? live.spaces : {
       ...Object.fromEntries(Object.entries(live.spaces).map(([name, space]) => [name, name.startsWith("bar") ? pci.decoded(Number(name.slice(3)), space) : space])),
       config: pci.config,

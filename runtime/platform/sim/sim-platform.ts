@@ -64,6 +64,10 @@ export class SimPlatform implements Platform<ChannelHandle> {
     return this.#thread.powerCut(device);
   }
 
+  plug(device: string, isIn: boolean): Promise<void> {
+    return this.#thread.plug(device, isIn);
+  }
+
   watch(events: PlatformEvents): () => void {
     return this.#thread.watch(events);
   }

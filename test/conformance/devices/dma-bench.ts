@@ -18,6 +18,8 @@ export interface DmaDeviceBench {
   messages(name: string): number | Promise<number>;
   /** The level of the INTx output ("intx"). */
   irqLevel(name: string): boolean | Promise<boolean>;
+  /** How often the device has asked for the machine's reset since power-on. */
+  resetRequests(): number | Promise<number>;
   /** Moves device time, where the platform's device time stands still by itself. */
   advanceMicros(micros: number): void | Promise<void>;
   /** Lets the device work until the condition holds; rejects, naming `what`, when it does not within 10 s. */
@@ -26,6 +28,8 @@ export interface DmaDeviceBench {
   sendToDevice?(frame: Uint8Array): void | Promise<void>;
   takeFromDevice?(): readonly Uint8Array[] | Promise<readonly Uint8Array[]>;
   setCarrier?(up: boolean): void | Promise<void>;
+  /** What the platform does to the device when its driver is gone; where that is more than the model's reset. */
+  reset?(): void | Promise<void>;
   /** Disks, where the platform can: takes the power away for a moment. */
   powerCut?(): void | Promise<void>;
   /** Powers the device off; the test fails when anything of it is left. */
@@ -47,6 +51,9 @@ export const dmaDifferences = {
   "e1000-no-legacy-checksum": "the IC bit of legacy transmit descriptors is ignored",
   "e1000-holds-frames": "frames that find no descriptor wait outside of the card, without limit and uncounted",
   "e1000-io-window-dead": "IOADDR and IODATA read 0 and do nothing",
+  "i6300esb-reads-zero": "preload and interrupt status registers read 0",
+  "i6300esb-unnoticed-without-output": "with its output disabled the watchdog runs out without leaving its flag",
+  "rtl8139-ignores-dma-faults": "a frame whose data cannot be fetched is sent, as zeros",
   "iommu-quiet-on-cached-rights": "a write to a page that is mapped for reading, and was just read, is blocked without a fault record",
 } as const;
 

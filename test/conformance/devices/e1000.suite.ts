@@ -6,6 +6,7 @@ import { isolationTests } from "./e1000-isolation.suite.ts";
 import { receiveTests } from "./e1000-receive.suite.ts";
 import { Nic, type OnNic, broadcast, cardMac, cause, ctrl, makeFrame, otherMac, rctl, reg, status, tctl } from "./e1000-rig.ts";
 import { transmitTests } from "./e1000-transmit.suite.ts";
+import { vlanTests } from "./e1000-vlan.suite.ts";
 
 export function e1000Suite(factory: DmaBenchFactory): void {
   const on: OnNic = (body, options) => (context) => withDmaBench(factory, async (bench) => {
@@ -19,6 +20,7 @@ export function e1000Suite(factory: DmaBenchFactory): void {
     describe("link", () => linkTests(on));
     describe("transmit", () => transmitTests(factory, on));
     describe("receive", () => receiveTests(factory, on));
+    describe("VLAN tags", () => vlanTests(on));
     describe("interrupts", () => interruptTests(on));
     describe("statistics", () => statisticsTests(on));
     describe("reset", () => resetTests(factory, on));

@@ -80,6 +80,7 @@ class QemuDmaBench implements DmaDeviceBench {
   #mapped: MappedPart[] = [];
   #nextIova = firstIova;
   #nextOffset: number;
+  #resetRequests = 0;
   sendToDevice?: (frame: Uint8Array) => Promise<void>;
   takeFromDevice?: () => Promise<readonly Uint8Array[]>;
   setCarrier?: (up: boolean) => Promise<void>;
@@ -94,6 +95,10 @@ class QemuDmaBench implements DmaDeviceBench {
     this.#domain = backend.openDomain("device", (fault) => this.#faults.push(fault))!;
     for (const name of Object.keys(description.irqs)) if (name.startsWith("msix")) this.#listen(name);
     backend.setBusMaster("device", true);
+    qemu.onResetRequest((name) => {
+      assert.equal(name, "device");
+      this.#resetRequests++;
+    });
     this.#settle();
     if (wire === undefined) return;
     this.sendToDevice = async (frame) => {
@@ -172,6 +177,17 @@ class QemuDmaBench implements DmaDeviceBench {
     const number = this.#backend.irqNumber("device", name);
     if (number === undefined) throw new Error(`the device has no interrupt "${name}"`);
     return this.#backend.line(number).asserted;
+  }
+
+  /** QEMU tells by its control socket: it takes this thread's loop a turn to read it. */
+  async resetRequests(): Promise<number> {
+    for (let count = 0; count < 2; count++) await turn();
+    return this.#resetRequests;
+  }
+
+  reset(): void {
+    this.#backend.resetDevice("device");
+    this.#settle();
   }
 
   advanceMicros(micros: number): void {

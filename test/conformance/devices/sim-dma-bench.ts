@@ -41,9 +41,10 @@ export function openSimDma(definition: ModelDefinition, settings: SimDmaSettings
   const cable = new Cable();
   const levels = new Map<string, boolean>();
   const messages = new Map<string, number>();
+  let resets = 0;
   const environment: ModelEnvironment = {
     clock, epochMs: 0, serial: { connect: () => undefined, receive: () => undefined, outputs: () => undefined },
-    network: cable, dma: memory, directory: settings.directory ?? tmpdir(),
+    network: cable, dma: memory, requestReset: () => { resets++; }, directory: settings.directory ?? tmpdir(),
     irq: (name) => ({
       set: (asserted) => levels.set(name, asserted),
       pulse: () => {
@@ -68,6 +69,7 @@ export function openSimDma(definition: ModelDefinition, settings: SimDmaSettings
     takeFaults: () => memory.faults.splice(0),
     messages: (name) => messages.get(name) ?? 0,
     irqLevel: (name) => levels.get(name) ?? false,
+    resetRequests: () => resets,
     advanceMicros: (micros) => clock.advance(micros),
     until: (condition, what) => until(clock, condition, what),
     sendToDevice: (frame) => { cable.wire?.send(frame); },

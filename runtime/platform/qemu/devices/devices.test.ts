@@ -1,8 +1,11 @@
 import { describe, expect, test } from "vitest";
 import type { DeviceDescription } from "../../../bus/device.ts";
 import e1000 from "./e1000.ts";
+import i6300esb from "./i6300esb.ts";
 import type { QemuNames } from "./kind.ts";
+import ne2kPci from "./ne2k-pci.ts";
 import nvme from "./nvme.ts";
+import rtl8139 from "./rtl8139.ts";
 
 const asked: unknown[] = [];
 const names: QemuNames = {
@@ -44,21 +47,21 @@ describe("QEMU's NVMe", () => {
   });
 });
 
-describe("QEMU's 82540EM", () => {
+describe.each([["e1000", e1000], ["rtl8139", rtl8139], ["ne2k_pci", ne2kPci]])("QEMU's %s", (driver, kind) => {
   test("has an unplugged cable and an address by its slot", () => {
-    const plan = e1000.build(device({}), names);
+    const plan = kind.build(device({}), names);
     expect(plan.args).toContain("stream,id=dev3-net,server=on,addr.type=unix,addr.path=/tmp/x/dev3");
-    expect(plan.args.at(-1)).toBe("e1000,id=dev3,addr=04.0,mac=52:54:00:a1:00:04,netdev=dev3-net,romfile=");
+    expect(plan.args.at(-1)).toBe(`${driver},id=dev3,addr=04.0,mac=52:54:00:a1:00:04,netdev=dev3-net,romfile=`);
     expect(plan.connector).toEqual({ kind: "network", peer: "none" });
   });
 
   test("is plugged into a TAP interface, another QEMU, or the host", () => {
     asked.length = 0;
-    expect(line(e1000, { peer: "tap", interface: "tap0", mtu: 9_000, mac: "02:AB:00:00:00:01" })).toContain("tap,id=dev3-net,fd=5");
-    expect(asked).toEqual([["tap0", 9_000]]);
-    expect(line(e1000, { peer: "stream", path: "cable,x" })).toContain("server=off,addr.type=unix,addr.path=/machines/a,,b/cable,,x ");
-    expect(line(e1000, { peer: "stream", path: "/cable", server: true })).toContain("server=on,");
-    expect(e1000.build(device({ peer: "host" }), names).connector).toEqual({ kind: "network", peer: "host" });
+    expect(line(kind, { peer: "tap", interface: "tap0", mtu: 1_400, mac: "02:AB:00:00:00:01" })).toContain("tap,id=dev3-net,fd=5");
+    expect(asked).toEqual([["tap0", 1_400]]);
+    expect(line(kind, { peer: "stream", path: "cable,x" })).toContain("server=off,addr.type=unix,addr.path=/machines/a,,b/cable,,x ");
+    expect(line(kind, { peer: "stream", path: "/cable", server: true })).toContain("server=on,");
+    expect(kind.build(device({ peer: "host" }), names).connector).toEqual({ kind: "network", peer: "host" });
   });
 
   test.each([
@@ -67,6 +70,24 @@ describe("QEMU's 82540EM", () => {
     ["InvalidArgument", { peer: "stream" }], ["InvalidArgument", { peer: "host", address: "10.0.0.256" }], ["InvalidArgument", { peer: "a,b" }],
     ["NotFound", { peer: "wifi" }],
   ])("refuses with %s %j", (code, options) => {
-    expect(() => line(e1000, options)).toThrow(expect.objectContaining({ code }));
+    expect(() => line(kind, options)).toThrow(expect.objectContaining({ code }));
   });
+
+  test("carries long frames where its card does", () => {
+    const long = (): string => line(kind, { peer: "tap", interface: "tap0", mtu: 9_000 });
+    if (driver === "e1000") expect(long()).toContain("fd=5");
+    else expect(long).toThrow(/mtu is 9000, not a whole number from 68 to 1500/);
+  });
+});
+
+describe("QEMU's RTL8139", () => {
+  test("says that it is the plain chip, or the C+ that QEMU's is", () => {
+    expect([{}, { plus: false }, { plus: true }].map((options) => rtl8139.identity!(device(options)).revision)).toEqual([0x10, 0x10, 0x20]);
+    expect(rtl8139.build(device({}), names).actual).toEqual({ revision: 0x20 });
+    expect(() => rtl8139.identity!(device({ plus: "yes" }))).toThrow(expect.objectContaining({ code: "InvalidArgument", message: expect.stringMatching(/option plus/) as string }));
+  });
+});
+
+test("QEMU's watchdog tells and resets nothing", () => {
+  expect(i6300esb.build(device({}), names)).toEqual({ args: ["-action", "watchdog=none", "-device", "i6300esb,id=dev3,addr=04.0"], isWatchdog: true });
 });

@@ -33,6 +33,10 @@ export interface QemuDevicePlan {
   readonly skips?: readonly Omit<TimeSkip, "device">[];
   /** Brings a device without a function reset to rest, as the platform does in place of a reset. */
   readonly rests?: readonly Omit<RestStep, "device">[];
+  /** Where the device differs from what `identity` says of it to drivers. */
+  readonly actual?: Partial<PciIdentity>;
+  /** QEMU tells of it with its event WATCHDOG, which does not say which one: there can be one in a machine. */
+  readonly isWatchdog?: boolean;
 }
 
 /** A file that keeps a device's contents. */
@@ -49,7 +53,7 @@ export interface QemuDeviceKind {
   /** The device is a clock: its machine's time must not run far ahead. */
   readonly keepsTime?: boolean;
   /**
-   * For a PCI function: who QEMU's device says it is. The start compares it with what is on the bus.
+   * For a PCI function: who it says to drivers that it is. The start compares it, with the plan's `actual` over it, with what is on the bus.
    * @throws AirlockError InvalidArgument for options that QEMU's device cannot have
    */
   identity?(description: DeviceDescription): PciIdentity;

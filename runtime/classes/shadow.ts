@@ -77,6 +77,8 @@ export interface Shadow {
   giveUp(error: AirlockError): void;
   /** A record from the attached generation, framing checked, contents hostile. Returns why it breaks the contract. */
   receive(record: MessageRecord): string | undefined;
+  /** The platform says that the device asked for the machine's reset: a watchdog ran out. */
+  resetRequested?(): void;
   /** Asks the driver something that changes nothing, whoever has its device open. For fault injection. */
   probe(): Promise<void>;
   /** Fails what is pending with Closed; idempotent. */

@@ -24,7 +24,7 @@ export interface MachineText {
 }
 
 export interface MachineLabOptions {
-  /** Name of a file of runtime/machine/examples, as in "disk.yaml". */
+  /** Name of a file of runtime/machine/examples, as in "disk.yaml", or its path from there. */
   readonly example: string;
   readonly sandbox?: TierName;
   /** Changes the machine file before it is brought up. */
@@ -102,7 +102,7 @@ async function fileOf(example: string, directory: string, change: MachineLabOpti
   const text = parse(await readFile(path.join(examples, example), "utf8")) as MachineText;
   for (const driver of Object.values(text.drivers)) driver["package"] = path.resolve(examples, String(driver["package"]));
   change?.(text);
-  const file = path.join(directory, example);
+  const file = path.join(directory, path.basename(example));
   await writeFile(file, stringify(text));
   return file;
 }

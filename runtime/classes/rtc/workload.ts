@@ -9,7 +9,10 @@ import type { RtcClient } from "./client.ts";
  */
 const toleranceMs = 5_000;
 
-/** Ticks keep the interrupt line busy, so that there is always an interrupt to fail in. */
+/**
+ * Ticks and updates keep the interrupt line busy, so that there is always an interrupt to fail in: Linux's ticks come from a timer of its
+ * own, its updates from the device.
+ */
 const tickHz = 64;
 
 /** Between two calls: a client that reads the clock all the time, but does nothing else on the machine. */
@@ -21,6 +24,7 @@ const readsPerAlarm = 64;
 export async function createWorkload(client: RtcClient, { clock, random }: WorkloadEnvironment): Promise<Workload> {
   const tally = new Tally();
   await client.setPeriodic(tickHz);
+  await client.setUpdateEvents(true);
   const start = { deviceMs: (await client.readTime()).getTime(), atMicros: clock.nowMicros() };
   const read = async (): Promise<void> => {
     const deviceMs = (await client.readTime()).getTime();

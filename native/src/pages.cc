@@ -1,6 +1,7 @@
 // Page grants: pages of shared files laid over a sandbox's WebAssembly memory, and taken away again from any thread.
 #include <sys/mman.h>
 
+#include <cerrno>
 #include <memory>
 #include <set>
 #include <vector>
@@ -68,7 +69,7 @@ void KeepAlive(Owner* owner, Napi::Object memory, uint64_t grant) {
 }
 
 /// Where a memory is. The getter of WebAssembly.Memory is called, not the property `buffer`: it throws for anything but a memory.
-bool MemoryArgument(const Napi::CallbackInfo& info, size_t index, Owner* owner, uint8_t** data, size_t* size) {
+bool MemoryPlace(const Napi::CallbackInfo& info, size_t index, Owner* owner, uint8_t** data, size_t* size, bool* is_shared) {
   Napi::Env env = info.Env();
   if (info.Length() <= index || !info[index].IsObject()) {
     Napi::TypeError::New(env, "pages are laid over a WebAssembly.Memory").ThrowAsJavaScriptException();
@@ -83,8 +84,16 @@ bool MemoryArgument(const Napi::CallbackInfo& info, size_t index, Owner* owner, 
   Napi::Uint8Array bytes = view.As<Napi::Uint8Array>();
   *data = bytes.Data();
   *size = bytes.ByteLength();
-  if (*size == 0 || StaysInPlace(*data, !buffer.IsArrayBuffer())) return true;
-  Napi::Error::New(env, "the memory could move when it grows; run Node without --disable-wasm-trap-handler").ThrowAsJavaScriptException();
+  *is_shared = !buffer.IsArrayBuffer();
+  return true;
+}
+
+/// The same, for a memory over which pages can be laid.
+bool MemoryArgument(const Napi::CallbackInfo& info, size_t index, Owner* owner, uint8_t** data, size_t* size) {
+  bool is_shared = false;
+  if (!MemoryPlace(info, index, owner, data, size, &is_shared)) return false;
+  if (*size == 0 || StaysInPlace(*data, is_shared)) return true;
+  Napi::Error::New(info.Env(), "the memory could move when it grows; run Node without --disable-wasm-trap-handler").ThrowAsJavaScriptException();
   return false;
 }
 
@@ -126,6 +135,29 @@ Napi::Value LayPages(const Napi::CallbackInfo& info) {
     DropHosts(owner);
     ThrowOutcome(env, outcome);
   }
+  return env.Undefined();
+}
+
+/// guardStart(memory, sizeBytes): from now on a load or store of compiled code there traps; anything else that touches these bytes ends the
+/// process. False, and nothing changed, where V8 does not make faults traps: it then reserves no addresses behind the memory.
+Napi::Value GuardStart(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  uint64_t guarded = 0;
+  uint8_t* data = nullptr;
+  size_t size = 0;
+  bool is_shared = false;
+  if (!IntegerArgument(info, 1, "the size of a guard", &guarded) ||
+      !MemoryPlace(info, 0, env.GetInstanceData<Owner>(), &data, &size, &is_shared)) {
+    return env.Undefined();
+  }
+  if (guarded > size || guarded % PageSize() != 0) {
+    Napi::RangeError::New(env, "a guard is whole pages within the memory").ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  // Another thread of a shared memory could grow it, which makes all of it accessible again.
+  if (is_shared || !StaysInPlace(data, false)) return Napi::Boolean::New(env, false);
+  if (::mprotect(data, guarded, PROT_NONE) == 0) return Napi::Boolean::New(env, true);
+  ThrowErrno(env, "mprotect", errno);
   return env.Undefined();
 }
 
@@ -172,6 +204,7 @@ void RegisterPages(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(owner.release());
   exports.Set("createPageGrant", Napi::Function::New<CreatePageGrant>(env, "createPageGrant"));
   exports.Set("layPages", Napi::Function::New<LayPages>(env, "layPages"));
+  exports.Set("guardStart", Napi::Function::New<GuardStart>(env, "guardStart"));
   exports.Set("mapGranted", Napi::Function::New<MapGranted>(env, "mapGranted"));
   exports.Set("revokePages", Napi::Function::New<RevokePages>(env, "revokePages"));
 }

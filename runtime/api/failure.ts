@@ -3,7 +3,7 @@ import type { Phase } from "./bridge.ts";
 
 /** Kind -> what was detected. A failure has exactly one kind, that of the detector that saw it first. */
 export const failureKinds = {
-  "exception": "driver code threw, or a promise it returned was rejected",
+  "exception": "driver code threw or trapped, or a promise it returned was rejected",
   "turn-limit": "one turn used more CPU than its limit; seen inside the sandbox",
   "hang": "the sandbox's thread did not come back from a turn; seen by the watchdog outside",
   "memory": "the sandbox ran out of its memory limit",

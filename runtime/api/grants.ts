@@ -10,6 +10,8 @@ export interface WindowGrant {
   readonly rights: Rights;
   /** Access widths in bits that the device decodes here. */
   readonly widths: readonly AccessWidth[];
+  /** True for a port range, which its drivers reach by port instructions elsewhere. */
+  readonly isPorts?: boolean;
 }
 
 /** One interrupt line. */
@@ -24,6 +26,8 @@ export interface DmaGrant {
   readonly iova: number;
   /** Whole pages of 4096 bytes. */
   readonly sizeBytes: number;
+  /** True for the class's buffers, where the package asked to see them. */
+  readonly isBuffers?: boolean;
 }
 
 /** Everything a driver instance starts with. The index of a window or line is its handle at the bridge. */
@@ -32,7 +36,7 @@ export interface DriverSetup {
   readonly driver: string;
   readonly windows: readonly WindowGrant[];
   readonly irqs: readonly IrqGrant[];
-  /** Memory that both the driver and its device reach. The class's buffers are not among it: their contents never enter a sandbox. */
+  /** Memory that both the driver and its device reach. The class's buffers are among it only where the package asks for that. */
   readonly dma: readonly DmaGrant[];
   /** Hard limit of the sandbox's memory. */
   readonly memoryBytes: number;

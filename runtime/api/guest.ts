@@ -22,6 +22,11 @@ export interface FaultTools {
   intercept(tamper: Put): void;
   /** Arms this fault once more at its point. */
   again(): void;
+  /**
+   * Has the driver's own C code do what the AIRLOCK_FAULT_* of that number says, at the fault's point; what came there is then delivered as
+   * usual. Only in the wasm tier.
+   */
+  perform?(kind: number): void;
 }
 
 /** Serves one driver over a bridge; the value of every bundle. */

@@ -19,6 +19,8 @@ export const RecordKind = {
   requests: 6,
   /** To the driver, only from fault injection: fetch and arm the fault code. */
   fault: 5,
+  /** To the driver, in the wasm tier: let go of the device in order, answer with `removed`. Nothing but interrupts and timers comes in between. */
+  remove: 7,
   /** From the driver: init has finished. */
   ready: 16,
   /** From the driver: the answer to the request with this tag. */
@@ -27,6 +29,8 @@ export const RecordKind = {
   event: 18,
   /** From the driver: completions of queue `id`, whole entries of its completion layout. */
   completions: 19,
+  /** From the driver: it has let go of its device. */
+  removed: 20,
 } as const;
 
 export type RecordKind = (typeof RecordKind)[keyof typeof RecordKind];

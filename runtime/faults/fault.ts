@@ -3,6 +3,11 @@ import type { FaultPoint } from "../api/bridge.ts";
 import type { FailureKind } from "../api/failure.ts";
 import type { FaultTools } from "../api/guest.ts";
 
+/** The tiers a fault can be for. */
+export type FaultTier = "quickjs" | "wasm" | "worker";
+/** Where a driver is a script: what these tiers' engines do wrong, a module cannot. */
+export const scriptTiers: readonly FaultTier[] = ["quickjs", "worker"];
+
 /** The default export of every file of this folder that defines a fault. */
 export interface FaultDefinition {
   /** What `--how` calls it. */
@@ -19,6 +24,10 @@ export interface FaultDefinition {
   readonly needsWire?: boolean;
   /** Makes sense only for a class with queues. */
   readonly needsQueue?: boolean;
+  /** Makes sense only in these tiers; in all when left out. */
+  readonly tiers?: readonly FaultTier[];
+  /** Makes sense only for a driver with this option set. */
+  readonly needsOption?: string;
   /** The I/O manager revokes the driver's first window before the fault is injected. */
   readonly revokes?: boolean;
 }

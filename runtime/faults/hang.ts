@@ -1,11 +1,12 @@
 /** Endless loop in JavaScript, where an interpreter can look at its watch. */
-import type { FaultDefinition } from "./fault.ts";
+import { type FaultDefinition, scriptTiers } from "./fault.ts";
 
 const hang: FaultDefinition = {
   name: "hang",
   title: "loops for ever in JavaScript",
   where: "operation",
   run: () => { for (;;); },
+  tiers: scriptTiers,
   detectedAs: ["turn-limit", "hang"],
 };
 

@@ -1,5 +1,5 @@
 /** Exhausts memory. V8 collects garbage for so long before it gives up that the watchdog may be first. */
-import type { FaultDefinition } from "./fault.ts";
+import { type FaultDefinition, scriptTiers } from "./fault.ts";
 
 const oom: FaultDefinition = {
   name: "oom",
@@ -10,6 +10,7 @@ const oom: FaultDefinition = {
     const hoard: unknown[] = [];
     for (;;) hoard.push(new Uint8Array(1 << 20), new Array(1 << 16).fill(hoard));
   },
+  tiers: scriptTiers,
   detectedAs: ["memory", "hang", "turn-limit"],
 };
 

@@ -1,5 +1,5 @@
 /** Overflows the stack. */
-import type { FaultDefinition } from "./fault.ts";
+import { type FaultDefinition, scriptTiers } from "./fault.ts";
 
 const stackOverflow: FaultDefinition = {
   name: "stack-overflow",
@@ -9,6 +9,7 @@ const stackOverflow: FaultDefinition = {
     const deeper = (): number => deeper() + 1;
     return deeper();
   },
+  tiers: scriptTiers,
   detectedAs: ["stack"],
 };
 

@@ -5,7 +5,10 @@ const violation: FaultDefinition = {
   name: "violation",
   title: "reads a register outside its grant",
   where: "operation",
-  run: ({ bridge }) => bridge.read(0, 0x4000, 8),
+  run: ({ bridge }) => {
+    const [window] = (JSON.parse(bridge.setup()) as { windows: { sizeBytes: number; widths: (8 | 16 | 32)[] }[] }).windows;
+    bridge.read(0, window!.sizeBytes, window!.widths[0]!);
+  },
   detectedAs: ["capability-violation"],
 };
 

@@ -3,7 +3,7 @@ import { existsSync, realpathSync, statSync } from "node:fs";
 import path from "node:path";
 import { type BuildFailure, type BuildOptions, type BuildResult, type Message, build, stop } from "esbuild";
 import { AirlockError, errorText } from "../api/errors.ts";
-import type { DriverBundle } from "./driver-host.ts";
+import type { ScriptBundle } from "./driver-host.ts";
 import { entryName, guestSpecifier, isInside, ownPrefix, packageFiles, runtimeDir } from "./package-files.ts";
 
 /** A bundle is parsed by every sandbox that loads it: 4 MiB takes one about a second, and drivers are far smaller. */
@@ -26,7 +26,7 @@ export interface BundleProblem {
  * Bundles the driver whose `main` (relative to the package, as its manifest says) exports a driver definition.
  * The result's script has a DriverEntry as its value. Throws BundleInvalid with file, line and column.
  */
-export async function bundleDriver(packageDir: string, main: string): Promise<DriverBundle> {
+export async function bundleDriver(packageDir: string, main: string): Promise<ScriptBundle> {
   const root = packageRoot(packageDir);
   const key = `${root}\0${main}`;
   const kept = bundles.get(key);
@@ -44,7 +44,7 @@ export async function bundleDriver(packageDir: string, main: string): Promise<Dr
 
 /** A bundle that is made or being made; once made, `stamp` tells whether its files are still those it was made of. */
 interface Kept {
-  readonly bundle: Promise<DriverBundle>;
+  readonly bundle: Promise<ScriptBundle>;
   stamp?: () => string;
   made?: string;
 }
@@ -61,7 +61,7 @@ function stampOf(files: readonly string[]): string {
   }).join();
 }
 
-async function makeBundle(root: string, main: string, from: (files: readonly string[]) => void): Promise<DriverBundle> {
+async function makeBundle(root: string, main: string, from: (files: readonly string[]) => void): Promise<ScriptBundle> {
   const name = `${path.basename(root)}/bundle.js`;
   const result = await runBuild(root, main);
   if (Array.isArray(result)) throw invalid(path.basename(root), result);

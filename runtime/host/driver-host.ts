@@ -3,15 +3,20 @@ import type { FaultPoint, LogLevel } from "../api/bridge.ts";
 import type { Failure } from "../api/failure.ts";
 import type { DriverSetup } from "../api/grants.ts";
 import type { MessageRecord } from "../api/records.ts";
-import type { SandboxLimits, TierName } from "../sandbox/sandbox.ts";
+import type { GuestCode, SandboxLimits, TierName } from "../sandbox/sandbox.ts";
 
-/** A driver's code, bundled: one script and the map back to its author's files. */
+/** A driver's code: one script or module, and the map back to its author's files. */
 export interface DriverBundle {
-  readonly code: string;
-  /** Source map v3 as JSON. */
+  readonly code: GuestCode;
+  /** Source map v3 as JSON. That of a module has one line, whose columns are offsets in its file; "" where there is none. */
   readonly map: string;
   /** Name in stack traces: "<driver package>/bundle.js". */
   readonly name: string;
+}
+
+/** The bundle of a driver in JavaScript. */
+export interface ScriptBundle extends DriverBundle {
+  readonly code: string;
 }
 
 /** Limits a host enforces on top of the sandbox's own. */
@@ -39,6 +44,8 @@ export interface HostEvents {
   ready(): void;
   /** Replies and events, framing checked, contents hostile. */
   records(records: readonly MessageRecord[]): void;
+  /** The driver has let go of its device, as it was told to by a `remove` record. */
+  removed(): void;
   log(level: LogLevel, text: string): void;
   /** The instance is finished. At most once; nothing follows it. */
   failed(failure: Failure): void;

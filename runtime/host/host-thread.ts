@@ -8,7 +8,7 @@ import { AdaptiveWait } from "../bus/adaptive-wait.ts";
 import { ChannelWord, wakeHost } from "../bus/channel.ts";
 import { ChannelPort } from "../bus/channel-port.ts";
 import { GuestLoadError, type LoadedSandbox, type SandboxTier } from "../sandbox/sandbox.ts";
-import type { WasmModule } from "../sandbox/quickjs/web-assembly.ts";
+import type { WasmModule } from "../sandbox/web-assembly.ts";
 import { watchStrayErrors } from "../sandbox/worker/stray-errors.ts";
 import type { WorkerSandbox } from "../sandbox/worker/tier.ts";
 import { FlightRecorder } from "../trace/flight-recorder.ts";
@@ -17,6 +17,7 @@ import { DriverInstance, failureKind } from "./driver-instance.ts";
 import { openGuestRegions } from "./guest-regions.ts";
 import { LoopClock } from "./loop-clock.ts";
 import { MessageRing } from "./message-ring.ts";
+import { protectMemory } from "./protect-memory.ts";
 import { ownThreadId, threadCpuMs } from "./thread-cpu.ts";
 import { rehearse } from "./rehearsal.ts";
 import { type FromHost, HostStatus, type HostTask, type StartMessage, type ToHost } from "./thread-messages.ts";
@@ -63,7 +64,8 @@ async function host(task: HostTask): Promise<void> {
 async function load({ tier, bundle, limits, control, engine }: HostTask): Promise<LoadedSandbox | undefined> {
   try {
     const implementation = await findTier(tier, engine);
-    if (!rehearsed) await rehearse(implementation, limits);
+    // A module is compiled already, and what else there is to compile is little.
+    if (!rehearsed && tier !== "wasm") await rehearse(implementation, limits);
     rehearsed = true;
     return await implementation.load(bundle.code, bundle.name, limits);
   } catch (error) {
@@ -81,6 +83,7 @@ async function load({ tier, bundle, limits, control, engine }: HostTask): Promis
 /** Imports the one tier that is asked for: a thread of the worker tier comes up in half the time without the engine. */
 async function findTier(tier: HostTask["tier"], engine: object | undefined): Promise<SandboxTier> {
   if (tier === "worker") return (await import("../sandbox/worker/tier.ts")).workerTier;
+  if (tier === "wasm") return (await import("../sandbox/wasm/tier.ts")).createWasmTier({ protect: protectMemory });
   const { createQuickJsTier } = await import("../sandbox/quickjs/tier.ts");
   const thread = ownThreadId();
   return createQuickJsTier({ module: engine as WasmModule, cpuMs: () => threadCpuMs(thread) });
@@ -92,7 +95,7 @@ async function serve(task: HostTask, start: StartMessage, loaded: LoadedSandbox,
   const fromDriver = new MessageRing(start.fromDriver);
   const clock = new TurnClock(() => realClock.nowMicros());
   const recorder = FlightRecorder.attach(start.recorder, () => clock.nowMicros());
-  const isBlocking = task.tier === "quickjs";
+  const isBlocking = task.tier !== "worker";
   const timers = new LoopClock();
   let finished = false;
   const fail = (failure: FromHost & { type: "failed" }): void => {
@@ -102,7 +105,7 @@ async function serve(task: HostTask, start: StartMessage, loaded: LoadedSandbox,
     send(task.control, failure);
   };
   let unwatch = (): void => undefined;
-  const sandbox: LoadedSandbox = task.tier === "quickjs" ? loaded : {
+  const sandbox: LoadedSandbox = task.tier !== "worker" ? loaded : {
     start: (calls, regions) => {
       const worker = loaded.start(calls, regions) as WorkerSandbox;
       unwatch = watchStrayErrors(worker);
@@ -215,7 +218,7 @@ function turnFlag(task: HostTask, status: Int32Array, mark: () => void): (runnin
   return (running) => {
     mark();
     depth += running ? 1 : -1;
-    if (running || task.tier === "quickjs") set(running);
+    if (running || task.tier !== "worker") set(running);
     else setImmediate(() => { if (depth === 0) set(false); });
   };
 }

@@ -6,13 +6,13 @@ import type { Failure } from "../api/failure.ts";
 import type { DriverSetup } from "../api/grants.ts";
 import { putRecord, readRecords, recordBytes } from "../api/records.ts";
 import type { InlineHandle } from "../bus/inline-connection.ts";
-import { GuestLoadError, type LoadedSandbox, type SandboxTier } from "../sandbox/sandbox.ts";
+import { GuestLoadError, type LoadedSandbox, type SandboxTier, type TierName } from "../sandbox/sandbox.ts";
 import type { TraceSink } from "../trace/entry.ts";
 import { deliver } from "./deliver.ts";
 import type { ArmedFault, DriverBundle, DriverHost, HostEvents, HostFactory, HostSpec } from "./driver-host.ts";
 import { DriverInstance } from "./driver-instance.ts";
 import { openGuestRegions } from "./guest-regions.ts";
-import { sourceStack } from "./source-position.ts";
+import { inSources } from "./source-position.ts";
 
 /** What crossing between a world's parts takes in virtual time: the order of a thread's wake-up. */
 const crossingMicros = 20;
@@ -22,7 +22,7 @@ const queueBytes = 262_144;
 
 export interface InlineParts {
   readonly clock: Clock;
-  readonly tier: SandboxTier;
+  tier(name: TierName): SandboxTier;
   trace(driver: string): TraceSink;
 }
 
@@ -82,10 +82,10 @@ export class InlineHostFactory implements HostFactory<InlineHandle> {
 
   async #load(spec: HostSpec): Promise<LoadedSandbox | Failure> {
     try {
-      return await this.#parts.tier.load(spec.bundle.code, spec.bundle.name, spec.limits);
+      return await this.#parts.tier(spec.tier).load(spec.bundle.code, spec.bundle.name, spec.limits);
     } catch (error) {
-      const stack = error instanceof GuestLoadError ? sourceStack(error.failure.stack, spec.bundle) : undefined;
-      return { kind: "start", phase: "load", message: errorText(error), ...(stack !== undefined && { stack }) };
+      const stack = error instanceof GuestLoadError ? { stack: error.failure.stack } : {};
+      return { kind: "start", phase: "load", message: errorText(error), ...stack };
     }
   }
 }
@@ -167,8 +167,7 @@ class InlineHost implements DriverHost {
     this.#later(() => {
       this.drain();
       this.#finish();
-      const stack = failure.stack === undefined ? undefined : sourceStack(failure.stack, this.#bundle);
-      this.#events.failed({ ...failure, ...(stack !== undefined && { stack }) });
+      this.#events.failed(inSources(failure, this.#bundle));
     });
   }
 

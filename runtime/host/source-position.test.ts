@@ -2,10 +2,10 @@
 import path from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { bundleDriver } from "./bundle.ts";
-import type { DriverBundle } from "./driver-host.ts";
-import { mapStack, sourceStack } from "./source-position.ts";
+import type { ScriptBundle } from "./driver-host.ts";
+import { inSources, mapStack, sourceStack } from "./source-position.ts";
 
-let bundle: DriverBundle;
+let bundle: ScriptBundle;
 /** Where `new Error(what)` of the probe's explode.ts stands in the bundle. */
 let place: string;
 
@@ -44,6 +44,31 @@ describe("mapStack", () => {
 test("a map that names no source for a place has no frame there", () => {
   const map = JSON.stringify({ version: 3, sources: [null], names: [], mappings: "AAAA" });
   expect(mapStack("    at f (p/bundle.js:1:1)", { code: "", map, name: "p/bundle.js" })).toEqual([]);
+});
+
+describe("a failure", () => {
+  const map = JSON.stringify({ version: 3, sources: ["shims/emul/fail.c", "drivers/w.c"], names: [], mappings: "AAAA,UCAA" });
+  const code = { module: {}, facts: { inbox: 0, outbox: 0, leastBytes: 0 }, isCounted: false, checksNull: false, shifts: new Int32Array(0), functions: 1 };
+  const module = { code, map, name: "w/driver.wasm" };
+  const stack = "    at oops (w/driver.wasm:1:1)\n    at ping (w/driver.wasm:1:11)";
+
+  test("of a script has its stack in terms of its sources", () => {
+    expect(inSources({ kind: "exception", message: "what", stack: `    at explode (${place})` }, bundle)).toEqual({ kind: "exception", message: "what", stack: "at explode (src/explode.ts:3:17)" });
+    expect(inSources({ message: "what" }, bundle)).toEqual({ message: "what" });
+  });
+
+  test("of a module says where in the driver it was, once", () => {
+    expect(inSources({ message: "BadPointer: null", stack }, module)).toEqual({
+      message: "BadPointer: null; in ping, drivers/w.c:1", stack: "at oops (shims/emul/fail.c:1:1)\nat ping (drivers/w.c:1:1)",
+    });
+    expect(inSources({ message: "BUG at drivers/w.c:1", stack }, module).message).toBe("BUG at drivers/w.c:1");
+    expect(inSources({ message: "oops", stack: stack.split("\n")[0]! }, module).message).toBe("oops; in oops, shims/emul/fail.c:1");
+    expect(inSources({ message: "hang", stack: "" }, module)).toEqual({ message: "hang", stack: "" });
+  });
+
+  test("of a module without a map says the offset in its file", () => {
+    expect(inSources({ message: "oops", stack }, { ...module, map: "" }).message).toBe("oops; in oops, w/driver.wasm:1:1");
+  });
 });
 
 test("sourceStack writes one frame per line", () => {

@@ -32,7 +32,7 @@ test("a spare that failed is not what the next generation starts with", async ()
     delete process.env.AIRLOCK_TEST_LOAD;
     const outcome = await new Promise<Failure | "started">((resolve) => {
       factory.start(spec, 1n, setup, { channel: createChannel(), doorbell: createDoorbell(), grant }, [], {
-        started: () => resolve("started"), failed: resolve, ready: () => undefined, records: () => undefined, log: () => undefined,
+        started: () => resolve("started"), failed: resolve, ready: () => undefined, removed: () => undefined, records: () => undefined, log: () => undefined,
       });
     });
     expect(outcome).toBe("started");

@@ -124,7 +124,7 @@ export class ThreadHostFactory implements HostFactory<ChannelHandle> {
 
   /** One pool for all drivers with the same thread limits. */
   #pool(spec: HostSpec): Piscina {
-    const heapMb = spec.tier === "quickjs" ? hostHeapMb : Math.max(leastWorkerHeapMb, Math.ceil(spec.limits.memoryBytes / mebibyte));
+    const heapMb = spec.tier !== "worker" ? hostHeapMb : Math.max(leastWorkerHeapMb, Math.ceil(spec.limits.memoryBytes / mebibyte));
     const key = `${spec.tier} ${heapMb}`;
     let pool = this.#pools.get(key);
     if (pool === undefined) {

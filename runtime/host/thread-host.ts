@@ -6,7 +6,7 @@ import type { Clock } from "../api/clock.ts";
 import { errorText } from "../api/errors.ts";
 import type { Failure } from "../api/failure.ts";
 import type { DriverSetup } from "../api/grants.ts";
-import { type MessageRecord, putRecord, readRecords, recordBytes } from "../api/records.ts";
+import { type MessageRecord, RecordKind, putRecord, readRecords, recordBytes } from "../api/records.ts";
 import { wakeHost } from "../bus/channel.ts";
 import type { ChannelHandle } from "../bus/channel-port.ts";
 import type { FlightRecorder } from "../trace/flight-recorder.ts";
@@ -14,7 +14,7 @@ import type { ArmedFault, DriverHost, HostEvents, HostSpec } from "./driver-host
 import { deliver } from "./deliver.ts";
 import type { LoadSlots } from "./load-slots.ts";
 import { MessageRing, createMessageRing } from "./message-ring.ts";
-import { sourceStack } from "./source-position.ts";
+import { inSources } from "./source-position.ts";
 import { type FromHost, HostStatus, type HostTask, type ToHost, hostStatusBytes } from "./thread-messages.ts";
 import type { Watchdog } from "./watchdog.ts";
 
@@ -69,7 +69,7 @@ export class ThreadHost implements DriverHost {
     const { port1, port2 } = new MessageChannel();
     this.#control = port1;
     port1.on("message", (message: FromHost) => this.#receive(message));
-    this.#ended = this.#run({ tier: spec.tier, bundle: spec.bundle, limits: spec.limits, control: port2, status: this.#status, engine: parts.engine });
+    this.#ended = this.#run({ tier: spec.tier, bundle: { code: spec.bundle.code, name: spec.bundle.name }, limits: spec.limits, control: port2, status: this.#status, engine: parts.engine });
   }
 
   get generation(): bigint {
@@ -125,7 +125,7 @@ export class ThreadHost implements DriverHost {
     if (!this.#begun) return this.#control.close();
     let cancel = (): void => undefined;
     const timeout = (ms: number): Promise<void> => new Promise((resolve) => { cancel = this.#parts.clock.setTimer(ms * 1000, resolve); });
-    if (this.#spec.tier === "quickjs" && !this.#abort.signal.aborted) {
+    if (this.#spec.tier !== "worker" && !this.#abort.signal.aborted) {
       this.#post({ type: "stop" });
       await Promise.race([this.#ended, timeout(leaveMs)]);
       cancel();
@@ -181,7 +181,15 @@ export class ThreadHost implements DriverHost {
 
   #deliver(most: number): void {
     const records = this.#arrived.splice(0, most);
-    if (this.#state === "serving" && records.length > 0) deliver(records, this.#events);
+    if (this.#state !== "serving" || records.length === 0) return;
+    // What it logged on its way out comes another way, and is not looked for any more when it is out.
+    if (records.some(({ kind }) => kind === RecordKind.removed)) this.#hear();
+    deliver(records, this.#events);
+  }
+
+  /** Takes what waits in the control port and its events have not brought yet. */
+  #hear(): void {
+    for (let waiting = receiveMessageOnPort(this.#control); waiting !== undefined; waiting = receiveMessageOnPort(this.#control)) this.#receive(waiting.message as FromHost);
   }
 
   #receive(message: FromHost): void {
@@ -212,7 +220,7 @@ export class ThreadHost implements DriverHost {
   #exited(reason: string, code?: string): void {
     this.#unwatch();
     // The thread's last words may still be in its port: the pool's own message of its end can be faster.
-    for (let last = receiveMessageOnPort(this.#control); last !== undefined; last = receiveMessageOnPort(this.#control)) this.#receive(last.message as FromHost);
+    this.#hear();
     if (this.#state === "finished") return;
     const memory = code === "ERR_WORKER_OUT_OF_MEMORY";
     const message = memory ? `ran out of its memory limit of ${this.#spec.limits.memoryBytes} bytes` : `the sandbox's thread ended: ${reason}`;
@@ -223,8 +231,7 @@ export class ThreadHost implements DriverHost {
     if (this.#state === "finished") return;
     this.#finish();
     if (this.#events === undefined) return;
-    const stack = failure.stack === undefined ? undefined : sourceStack(failure.stack, this.#spec.bundle);
-    this.#events.failed({ ...failure, ...(stack !== undefined && { stack }) });
+    this.#events.failed(inSources(failure, this.#spec.bundle));
   }
 
   #finish(): void {

@@ -10,7 +10,8 @@ import type { MessagePort } from "node:worker_threads";
 /** The task a thread of the pool is given: load this bundle, then wait on `control`. */
 export interface HostTask {
   readonly tier: TierName;
-  readonly bundle: DriverBundle;
+  /** Its map stays with the control plane. */
+  readonly bundle: Pick<DriverBundle, "code" | "name">;
   readonly limits: HostLimits;
   readonly control: MessagePort;
   /** Words of HostStatus, shared with the watchdog. */

@@ -3,7 +3,7 @@ import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { dmaPageBytes } from "../bus/iommu.ts";
 import type { Manifest } from "../machine/manifest-schema.ts";
-import { RamPages, planDma } from "./dma-memory.ts";
+import { RamPages, holdsBuffers, planDma } from "./dma-memory.ts";
 
 const manifest = (dma: Manifest["needs"]["dma"]): Manifest => ({ needs: { windows: {}, irqs: [], dma } }) as unknown as Manifest;
 
@@ -44,4 +44,15 @@ test("an alternative has its class's buffers where the package had them that it 
     { ...own[1], name: "pool" },
     { name: "queue", iova: own[1]!.iova + own[1]!.sizeBytes + dmaPageBytes, sizeBytes: 4096, rights: "readwrite", guest: true, ramOffset: own[1]!.ramOffset + own[1]!.sizeBytes },
   ]);
+});
+
+test("buffers that a package asked to see are its guest's too, and stay the class's; an alternative sees them only if it asks", () => {
+  const plans = planDma(manifest({ heap: { size: 4096, use: "driver" }, buffers: { size: 8192, use: "buffers", visible: true } }));
+  expect(plans.map(({ guest, isBuffers }) => [guest, isBuffers])).toEqual([[true, undefined], [true, true]]);
+  expect(plans.map(holdsBuffers)).toEqual([false, true]);
+  const ram = new RamPages({ sizeBytes: 2 ** 20, firstFreeOffset: 0 });
+  const own = ram.place("nic", plans);
+  const blind = ram.place("nic", planDma(manifest({ buffers: { size: 65_536, use: "buffers" } }), plans), own);
+  expect(blind).toEqual([{ name: "buffers", iova: own[1]!.iova, sizeBytes: 8192, rights: "readwrite", guest: false, ramOffset: own[1]!.ramOffset }]);
+  expect(ram.place("nic", planDma(manifest({ buffers: { size: 1, use: "buffers", visible: true } }), blind), blind)).toEqual([{ ...own[1] }]);
 });

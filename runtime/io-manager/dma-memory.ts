@@ -18,15 +18,21 @@ const guardBytes = dmaPageBytes;
  * alternative is given the plan of the package it replaces: its class's buffers stay what and where they are, since the shadow does.
  */
 export function planDma({ needs }: Manifest, replaced: readonly DmaPlan[] = []): readonly DmaPlan[] {
-  const buffers = replaced.find(({ guest }) => !guest);
+  const buffers = replaced.find(holdsBuffers);
   let iova = replaced.reduce((end, plan) => Math.max(end, plan.iova + plan.sizeBytes + guardBytes), firstIova);
-  return Object.entries(needs.dma).map(([name, { size, use }]) => {
-    if (use === "buffers" && buffers !== undefined) return { ...buffers, name };
+  return Object.entries(needs.dma).map(([name, { size, use, visible }]) => {
+    const buffersOf = (plan: DmaPlan): DmaPlan => ({ ...plan, guest: visible === true, ...(visible === true && { isBuffers: true }) });
+    if (use === "buffers" && buffers !== undefined) return buffersOf({ name, iova: buffers.iova, sizeBytes: buffers.sizeBytes, rights: buffers.rights, guest: false });
     const sizeBytes = Math.ceil(size / dmaPageBytes) * dmaPageBytes;
     const plan: DmaPlan = { name, iova, sizeBytes, rights: "readwrite", guest: use === "driver" };
     iova += sizeBytes + guardBytes;
-    return plan;
+    return use === "buffers" ? buffersOf(plan) : plan;
   });
+}
+
+/** Whether a region is its class's, where requests' data are; the driver may see it only when its package asked for that. */
+export function holdsBuffers({ guest, isBuffers }: Pick<DmaPlan, "guest" | "isBuffers">): boolean {
+  return !guest || isBuffers === true;
 }
 
 /** Hands out pages of the platform's RAM, each once: a driver keeps its pages over all its generations. */
@@ -44,9 +50,9 @@ export class RamPages {
    * @throws AirlockError PlatformUnavailable when the platform has no memory for it
    */
   place(driver: string, plans: readonly DmaPlan[], replaced: readonly DmaMapping[] = []): readonly DmaMapping[] {
-    const buffers = replaced.find(({ guest }) => !guest);
+    const buffers = replaced.find(holdsBuffers);
     return plans.map((plan) => {
-      if (!plan.guest && buffers !== undefined) return { ...plan, ramOffset: buffers.ramOffset };
+      if (holdsBuffers(plan) && buffers !== undefined) return { ...plan, ramOffset: buffers.ramOffset };
       const ramOffset = this.#next;
       const end = ramOffset + plan.sizeBytes;
       if (this.#ram === undefined || end > this.#ram.sizeBytes) {

@@ -47,6 +47,9 @@ class RecordingPlatform implements Platform<string> {
   powerCut(): Promise<void> {
     return Promise.resolve();
   }
+  plug(): Promise<void> {
+    return Promise.resolve();
+  }
   watch(): () => void {
     return () => undefined;
   }

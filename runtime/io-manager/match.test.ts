@@ -29,7 +29,13 @@ describe("assignments", () => {
       },
       quiesce: [{ do: "write" }, { do: "modify" }],
     });
-    expect(console!.grant.windows).toEqual([{ name: "regs", sizeBytes: 8, rights: "readwrite", widths: [8] }]);
+    expect(console!.grant.windows).toEqual([{ name: "regs", sizeBytes: 8, rights: "readwrite", widths: [8], isPorts: true }]);
+  });
+
+  test("the window of a port range says that it is one", () => {
+    using files = new MachineFiles();
+    const machine = files.load();
+    expect(matchDrivers(machine, machine.devices)[0]!.grant.windows).toEqual([{ name: "cmos", sizeBytes: 2, rights: "readwrite", widths: [8], isPorts: true }]);
   });
 
   test("match finds one device, or one instance for each of several", () => {
@@ -120,6 +126,34 @@ ${more}`;
     expect(judged(files, "{ compatible: nvme }", "", plain).problems.list.map(({ text: what }) => what)).toContain(
       'driver "disk": device "nvme0" has no DMA: it is not on the PCI bus; name another package or device',
     );
+  });
+
+  test("an optional window or line is granted where the machine file says so, and a window without a size is the device's whole one", () => {
+    using files = new MachineFiles();
+    const needs = {
+      windows: { bar0: { optional: true, rights: "readwrite", widths: [32] }, config: { optional: true, rights: "read", widths: [8] } }, irqs: [], optionalIrqs: ["msix0", "msix1"],
+      dma: manifest.needs.dma,
+    };
+    files.package("disk", { ...manifest, needs });
+    const grants = (list: string) => {
+      const machine = files.load(text("{ compatible: nvme }").replace(/grants: .*/, `grants: [${list}]`));
+      return judge(machine, [disk]);
+    };
+    const granted = grants("bar0, msix0, ring, data");
+    expect(granted.problems.list).toEqual([]);
+    expect(granted.drivers[0]!.assignments[0]!.grant).toMatchObject({ windows: [{ name: "bar0", sizeBytes: 8192, rights: "readwrite", widths: [32] }], irqs: [{ name: "msix0" }] });
+    expect(grants("ring, data").drivers[0]!.assignments[0]!.grant).toMatchObject({ windows: [], irqs: [] });
+    // What the machine file grants has to be there: a name that is not would be a mistake nobody sees.
+    expect(grants("bar0, msix1, ring, data").problems.list.map(({ text: what }) => what)).toEqual([expect.stringContaining('device "nvme0" has no irq "msix1"')]);
+  });
+
+  test("buffers that the driver sees are its class's all the same", () => {
+    using files = new MachineFiles();
+    files.package("disk", { ...manifest, needs: { ...manifest.needs, dma: { heap: { size: 4096 }, buffers: { size: 8192, use: "buffers", visible: true } } } });
+    const machine = files.load(text("{ compatible: nvme }").replace(/grants: .*/, "grants: [bar0, msix0, heap, buffers]"));
+    expect(judge(machine, [disk]).drivers[0]!.assignments[0]!.grant.dma).toMatchObject([
+      { name: "heap", guest: true }, { name: "buffers", guest: true, isBuffers: true, sizeBytes: 8192 },
+    ]);
   });
 
   test("more memory than the limit is refused, and granted by a higher one", () => {

@@ -211,8 +211,9 @@ function judgeResources(judging: Judging, driver: LoadedDriver, instance: string
   if (grants.length > resourcesPerDriver) {
     judging.fail(at, `driver "${driver.name}" is granted ${grants.length} windows and lines; at most ${resourcesPerDriver}`);
   }
-  for (const [kind, name, need] of needsOf(manifest)) {
+  for (const [kind, name, need, isOptional] of needsOf(manifest)) {
     const index = grants.indexOf(name);
+    if (index < 0 && isOptional) continue;
     if (index < 0) {
       refuse(kind, name, at, `its package needs ${kind} "${name}", which is not granted`, `add ${name} to grants, or name another package`);
       continue;
@@ -262,13 +263,14 @@ function checkDmaBudget(judging: Judging, { name, limits }: LoadedDriver, manife
   );
 }
 
-type Need = readonly [kind: ResourceVerdict["kind"], name: string, need: WindowNeed | DmaNeed | undefined];
+type Need = readonly [kind: ResourceVerdict["kind"], name: string, need: WindowNeed | DmaNeed | undefined, isOptional: boolean];
 
 function needsOf({ needs }: Manifest): Need[] {
   return [
-    ...Object.entries(needs.windows).map(([name, need]): Need => ["window", name, need]),
-    ...needs.irqs.map((name): Need => ["irq", name, undefined]),
-    ...Object.entries(needs.dma).map(([name, need]): Need => ["dma", name, need]),
+    ...Object.entries(needs.windows).map(([name, need]): Need => ["window", name, need, need.optional]),
+    ...needs.irqs.map((name): Need => ["irq", name, undefined, false]),
+    ...needs.optionalIrqs.map((name): Need => ["irq", name, undefined, true]),
+    ...Object.entries(needs.dma).map(([name, need]): Need => ["dma", name, need, false]),
   ];
 }
 
@@ -286,7 +288,7 @@ function lacking(
   }
   if (need === undefined) return undefined;
   const window = device.windows[name] as DeviceWindow;
-  if (window.sizeBytes < need.sizeBytes) {
+  if (need.sizeBytes !== undefined && window.sizeBytes < need.sizeBytes) {
     return {
       what: `window "${name}" of device "${device.name}" has ${window.sizeBytes} bytes, but the package needs ${need.sizeBytes}`,
       todo: "correct its size, or name another package",
@@ -299,7 +301,7 @@ function lacking(
       todo: `write widths: [${need.widths.join(", ")}] if it does`,
     };
   }
-  if (touchesPciConfig({ ...window, sizeBytes: need.sizeBytes })) {
+  if (touchesPciConfig({ ...window, sizeBytes: need.sizeBytes ?? window.sizeBytes })) {
     return {
       what: `window "${name}" of device "${device.name}" holds the PCI configuration ports 0xcf8 to 0xcff, which nobody is granted`,
       todo: "remove it",
@@ -312,7 +314,7 @@ function grantedText(device: DeviceDescription, kind: ResourceVerdict["kind"], n
   if (need !== undefined && "use" in need) return `${need.size} bytes of DMA memory, for ${need.use === "buffers" ? "the class's buffers" : "driver and device"}, needed and granted`;
   if (kind === "irq" || need === undefined) return `${irqText(device, name)}, needed and granted`;
   const window = device.windows[name]!;
-  return `${rangeText(window.kind, window.base, need.sizeBytes)}, ${need.rights}, ${need.widths.join("/")}-bit, needed and granted`;
+  return `${rangeText(window.kind, window.base, need.sizeBytes ?? window.sizeBytes)}, ${need.rights}, ${need.widths.join("/")}-bit, needed and granted`;
 }
 
 /** A message has no line that means anything to a person. */
@@ -328,7 +330,8 @@ function judgeAlternative(
   const at: Path = ["drivers", driver.name, "restart", "escalate", "package"];
   checkCompatible(judging, driver, loaded, device, at);
   checkDmaBudget(judging, driver, loaded.manifest, at);
-  for (const [kind, name, need] of needsOf(loaded.manifest)) {
+  for (const [kind, name, need, isOptional] of needsOf(loaded.manifest)) {
+    if (isOptional && !driver.entry.grants.includes(name)) continue;
     const lack = driver.entry.grants.includes(name)
       ? lacking(device, kind, name, need)
       : { what: `it needs ${kind} "${name}", which is not granted`, todo: "name another alternative" };
@@ -342,13 +345,18 @@ function judgeAlternative(
 
 /** The grant is the need, not the device's whole window: a package gets no register it does not ask for. */
 function assigned(
-  { limits }: LoadedDriver, instance: string, loaded: LoadedManifest, device: DeviceDescription, replaced?: GrantTemplate["dma"],
+  { limits, entry }: LoadedDriver, instance: string, loaded: LoadedManifest, device: DeviceDescription, replaced?: GrantTemplate["dma"],
 ): AssignedPackage {
   const { needs, quiesce } = loaded.manifest;
-  const windows = Object.entries(needs.windows).map(
-    ([name, { sizeBytes, rights, widths }]): WindowGrant => ({ name, sizeBytes, rights, widths }),
+  // What is refused elsewhere must not fail here.
+  const isGranted = (name: string): boolean => entry.grants.includes(name);
+  const windows = Object.entries(needs.windows).filter(([name, { optional }]) => !optional || isGranted(name)).map(
+    ([name, { sizeBytes, rights, widths }]): WindowGrant => {
+      const window = Object.hasOwn(device.windows, name) ? device.windows[name] : undefined;
+      return { name, sizeBytes: sizeBytes ?? window?.sizeBytes ?? 0, rights, widths, ...(window?.kind === "port" && { isPorts: true }) };
+    },
   );
-  const irqs = needs.irqs.map((name): IrqGrant => ({ name }));
+  const irqs = [...needs.irqs, ...needs.optionalIrqs.filter(isGranted)].map((name): IrqGrant => ({ name }));
   const busLimits = { stormPerSecond: limits.irqPerSecond, ackMs: limits.irqAckMs };
   const dma = planDma(loaded.manifest, replaced);
   return { package: loaded, grant: { driver: instance, device: device.name, windows, irqs, dma, limits: busLimits }, quiesce };

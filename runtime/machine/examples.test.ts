@@ -17,12 +17,14 @@ describe.each(["lab.yaml", "lab-qemu.yaml"])("%s", (name) => {
 describe.each([
   ["disk.yaml", "disk", "block", { nbd: { type: "nbd", driver: "disk" } }], ["disk-qemu.yaml", "disk", "block", { nbd: { type: "nbd", driver: "disk" } }],
   ["nic.yaml", "nic", "net", { tap: { type: "tap", driver: "nic" } }], ["nic-qemu.yaml", "nic", "net", { tap: { type: "tap", driver: "nic" } }],
+  ["watchdog.yaml", "watchdog", "watchdog", { wdt: { type: "watchdog", driver: "watchdog" } }],
+  ["watchdog-qemu.yaml", "watchdog", "watchdog", { wdt: { type: "watchdog", driver: "watchdog" } }],
 ])("%s", (name, driver, className, exports) => {
   test("it loads with its one driver and its export", () => {
     const loose = z.looseObject({});
-    const machine = loadMachine(fileURLToPath(new URL(`examples/${name}`, import.meta.url)), { exports: { nbd: loose, tap: loose } });
+    const machine = loadMachine(fileURLToPath(new URL(`examples/${name}`, import.meta.url)), { exports: { nbd: loose, tap: loose, watchdog: loose } });
     expect(machine.drivers.map((one) => [one.name, one.package.manifest.class, one.entry.sandbox])).toEqual([[driver, className, "quickjs"]]);
-    expect(machine.devices[0]?.pci?.address).toMatch(/^00:0[45]\.0$/);
+    expect(machine.devices[0]?.pci?.address).toMatch(/^00:0[456]\.0$/);
     expect(Object.fromEntries(machine.exports.map(({ name: key, type, driver: of }) => [key, { type, driver: of }]))).toEqual(exports);
   });
 });

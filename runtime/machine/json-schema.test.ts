@@ -12,7 +12,7 @@ test("the machine file's schema knows every key and the exports of this build", 
     required: ["machine", "platform", "devices", "drivers"],
     properties: {
       exports: { additionalProperties: { oneOf: [{ properties: { type: { const: "pty" }, link: { type: "string" } }, required: ["type", "driver", "link"], additionalProperties: false }] } },
-      drivers: { additionalProperties: { additionalProperties: false, properties: { sandbox: { enum: ["quickjs", "worker"] } } } },
+      drivers: { additionalProperties: { additionalProperties: false, properties: { sandbox: { enum: ["quickjs", "wasm", "worker"] } } } },
     },
   });
   expect(JSON.parse(JSON.stringify(schema))).toEqual(schema);

@@ -141,6 +141,30 @@ describe("every mistake has its place and says what would be right", () => {
     ]);
   });
 
+  test("a module runs in the wasm tier without being told, and nothing else does", () => {
+    using files = new MachineFiles();
+    files.package("clock", { ...clockManifest, tier: "wasm", main: "driver.wasm", sha256: "0".repeat(64), options: { TxDescriptors: { type: "number", default: 1, doc: "" } } });
+    files.write("clock/driver.wasm", "");
+    expect(files.load(labText.replace("device: rtc\n", "device: rtc\n    options: { TxDescriptors: 2 }\n")).drivers[0]).toMatchObject({ entry: { sandbox: "wasm" }, options: { TxDescriptors: 2 } });
+    const sandbox = (tier: string): string => labText.replace("device: rtc\n", `device: rtc\n    sandbox: ${tier}\n`);
+    expect(files.load(sandbox("wasm")).drivers[0]!.entry.sandbox).toBe("wasm");
+    expect(files.problems(sandbox("quickjs"))).toEqual(['machine.yaml:10:14: package "rtc-mc146818" is a WebAssembly module, which runs in the tier wasm only; remove sandbox']);
+    expect(files.problems(labText.replace("device: rtc\n", "device: rtc\n    restart: { escalate: { to: stricterTier } }\n"))).toEqual([
+      'machine.yaml:10:32: driver "clock" already runs in the strictest tier; write hold or an alternative',
+    ]);
+    files.package("clock", clockManifest);
+    expect(files.problems(sandbox("wasm"))).toEqual(['machine.yaml:10:14: package "rtc-mc146818" is no WebAssembly module; write quickjs']);
+  });
+
+  test("an optional option that nobody sets does not exist", () => {
+    using files = new MachineFiles();
+    files.package("clock", { ...clockManifest, options: { debug: { type: "number", optional: true }, century: { type: "number", default: 50 } } });
+    expect(files.load(labText).drivers[0]!.options).toEqual({ century: 50 });
+    expect(files.load(labText.replace("device: rtc\n", "device: rtc\n    options: { debug: 3 }\n")).drivers[0]!.options).toEqual({ century: 50, debug: 3 });
+    files.package("clock", { ...clockManifest, options: { debug: { type: "number", optional: true, default: 3 } } });
+    expect(files.problems(labText)).toEqual([expect.stringContaining("is for an option without default; remove one of them")]);
+  });
+
   test("an alternative has to work in the driver's tier", () => {
     using files = new MachineFiles();
     files.package("fast", { ...clockManifest, name: "fast", tier: "worker" });

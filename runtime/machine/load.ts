@@ -5,7 +5,7 @@ import { AirlockError, errorText } from "../api/errors.ts";
 import type { DeviceDescription, DeviceWindow } from "../bus/device.ts";
 import { check, checkValue } from "./check.ts";
 import { isPackageError, type LoadedManifest, readManifest } from "./manifest.ts";
-import { optionMismatch } from "./manifest-schema.ts";
+import { type Manifest, optionMismatch, type Tier } from "./manifest-schema.ts";
 import {
   type DeviceEntry, type DriverEntry, limitDefaults, type MachineFile, machineSchema, type PlatformSpec, type RestartSpec,
 } from "./schema.ts";
@@ -43,7 +43,7 @@ export interface DriverLimits {
 /** A driver as the machine file and its manifest state it. */
 export interface LoadedDriver {
   readonly name: string;
-  readonly entry: DriverEntry;
+  readonly entry: DriverEntry & { readonly sandbox: Tier };
   readonly package: LoadedManifest;
   /** The package of `escalate: {to: alternative}`. */
   readonly alternative?: LoadedManifest;
@@ -210,6 +210,12 @@ function checkDependencies({ file, fail }: Loading): void {
   }
 }
 
+/** The tier a package's code runs in, of which a machine file may say one that does for scripts. */
+export function tierFor({ tier }: Pick<Manifest, "tier">, sandbox: Tier | undefined): Tier {
+  if (tier === "wasm") return "wasm";
+  return sandbox === undefined || sandbox === "wasm" ? "quickjs" : sandbox;
+}
+
 function loadDriver(loading: Loading, name: string, packages: Map<string, LoadedManifest | undefined>): LoadedDriver | undefined {
   const entry = loading.file.drivers[name]!;
   const at: Path = ["drivers", name];
@@ -224,25 +230,31 @@ function loadDriver(loading: Loading, name: string, packages: Map<string, Loaded
   const { escalate } = entry.restart;
   const escalateAt = [...at, "restart", "escalate", "package"];
   const alternative = escalate.to === "alternative" ? loadPackage(loading, escalate.package, escalateAt, packages) : undefined;
-  if (escalate.to === "stricterTier" && entry.sandbox === "quickjs") {
+  if (loaded === undefined) return undefined;
+  const sandbox = tierFor(loaded.manifest, entry.sandbox);
+  if (entry.sandbox !== undefined && entry.sandbox !== sandbox) {
+    loading.fail([...at, "sandbox"], sandbox === "wasm"
+      ? `package "${loaded.manifest.name}" is a WebAssembly module, which runs in the tier wasm only; remove sandbox`
+      : `package "${loaded.manifest.name}" is no WebAssembly module; write quickjs`);
+  }
+  if (escalate.to === "stricterTier" && sandbox !== "worker") {
     loading.fail([...at, "restart", "escalate", "to"], `driver "${name}" already runs in the strictest tier; write hold or an alternative`);
   }
-  if (loaded === undefined) return undefined;
   if (alternative !== undefined && alternative.manifest.class !== loaded.manifest.class) {
     loading.fail(
       [...at, "restart", "escalate", "package"],
       `the alternative is of class ${alternative.manifest.class}; name a package of class ${loaded.manifest.class}`,
     );
   }
-  if (alternative?.manifest.tier === "worker" && entry.sandbox === "quickjs") {
+  if (alternative?.manifest.tier === "worker" && tierFor(alternative.manifest, sandbox) === "quickjs") {
     loading.fail(
       [...at, "restart", "escalate", "package"],
       `the alternative "${alternative.manifest.name}" does not work in the quickjs tier, in which the driver runs; name another package`,
     );
   }
-  const tiers = [entry.sandbox, ...(escalate.to === "stricterTier" ? ["quickjs"] : [])];
+  const tiers = [sandbox, ...(escalate.to === "stricterTier" ? ["quickjs"] : [])];
   if (loaded.manifest.tier === "worker" && tiers.includes("quickjs")) {
-    const key = entry.sandbox === "quickjs" ? ["sandbox"] : ["restart", "escalate", "to"];
+    const key = sandbox === "quickjs" ? ["sandbox"] : ["restart", "escalate", "to"];
     loading.fail(
       [...at, ...key],
       `package "${loaded.manifest.name}" does not work in the quickjs tier; write sandbox: worker, which does not contain hostile code, or name another package`,
@@ -251,7 +263,7 @@ function loadDriver(loading: Loading, name: string, packages: Map<string, Loaded
   const options = resolveOptions(loading, name, loaded);
   return {
     name,
-    entry,
+    entry: { ...entry, sandbox },
     package: loaded,
     ...(alternative && { alternative }),
     options,
@@ -297,7 +309,7 @@ function resolveOptions({ file, fail }: Loading, name: string, { manifest }: Loa
   for (const [option, declared] of Object.entries(manifest.options)) {
     if (Object.hasOwn(given, option)) continue;
     if (declared.default !== undefined) resolved[option] = declared.default;
-    else fail(
+    else if (declared.optional !== true) fail(
       ["drivers", name],
       `option "${option}" of package "${manifest.name}" has no default; write options: { ${option}: ... } for driver "${name}"`,
       "key",

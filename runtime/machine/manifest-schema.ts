@@ -1,6 +1,6 @@
 /** A driver package's `driver.json` as a schema: what it is, what it needs, and how its device is made quiet. */
 import { z } from "zod";
-import { compatibleName, count, duration, name, optionValue, path, size, text } from "./values.ts";
+import { compatibleName, count, duration, name, optionName, optionValue, path, size, text } from "./values.ts";
 
 /** The version of `airlock/driver` this build speaks. */
 export const apiVersion = 1;
@@ -9,6 +9,8 @@ export const apiVersion = 1;
  * last bit is the host's.
  */
 export const resourcesPerDriver = 31;
+/** Names of devices one driver may have: some Linux drivers know hundreds. */
+const devicesPerDriver = 1_024;
 /** Settings one driver may declare; more is a program, not a driver. */
 const optionsPerDriver = 64;
 /** Steps in a quiesce recipe: it runs inside teardown, whose time is limited. */
@@ -16,7 +18,7 @@ const quiesceSteps = 64;
 /** Largest window one driver may need: a BAR of 1 GiB. */
 export const windowMostBytes = 2 ** 30;
 
-export const tierNames = ["quickjs", "worker"] as const;
+export const tierNames = ["quickjs", "wasm", "worker"] as const;
 /** The isolation tiers a driver can run in. */
 export type Tier = (typeof tierNames)[number];
 /** A sandbox's memory, in a manifest or a machine file: QuickJS itself needs about a MiB; one driver never needs a GiB. */
@@ -34,7 +36,8 @@ const widths = z
 
 const windowNeed = z
   .strictObject({
-    sizeBytes: count(1, windowMostBytes).describe("Bytes from the window's start that the driver uses"),
+    sizeBytes: count(1, windowMostBytes).optional().describe("Bytes from the window's start that the driver uses; all of it when left out"),
+    optional: z.boolean().default(false).describe("Whether the driver works without it: then it gets it where the machine file grants it"),
     rights: z.enum(["read", "write", "readwrite"]).describe("What the driver does with it"),
     widths: widths.default([8]).describe("Access widths in bits the driver uses; [8] when left out"),
   })
@@ -51,6 +54,7 @@ const dmaNeed = z
     use: z.enum(["driver", "buffers"]).default("driver").describe(
       "driver: the driver and its device share it; buffers: the class keeps there what requests carry, and the driver never sees it",
     ),
+    visible: z.boolean().optional().describe("With use buffers: the driver sees their contents too, because it copies them itself"),
   })
   .describe("DMA memory in the driver's IOMMU domain");
 
@@ -65,6 +69,7 @@ const quiesceStep = z.discriminatedUnion("do", [
 ]);
 
 const about = text.default("").describe("What the option sets, in one sentence");
+const optional = z.boolean().optional().describe("Whether it may be left out though it has no default: then the driver is not told of it");
 const option = z.discriminatedUnion("type", [
   z.strictObject(
     {
@@ -72,12 +77,13 @@ const option = z.discriminatedUnion("type", [
       default: text.optional(),
       values: z.array(text).min(1).max(64).optional().describe("The only values it takes"),
       doc: about,
+      optional,
     },
   ),
   z.strictObject(
-    { type: z.literal("number"), default: z.number().optional(), min: z.number().optional(), max: z.number().optional(), doc: about },
+    { type: z.literal("number"), default: z.number().optional(), min: z.number().optional(), max: z.number().optional(), doc: about, optional },
   ),
-  z.strictObject({ type: z.literal("boolean"), default: z.boolean().optional(), doc: about }),
+  z.strictObject({ type: z.literal("boolean"), default: z.boolean().optional(), doc: about, optional }),
 ]);
 
 /** The schema of `driver.json`; input and output differ only in defaults and units. */
@@ -90,13 +96,17 @@ export const manifestSchema = z
       "The airlock/driver version it is written for",
     ),
     contractVersion: count(1, 1_000_000).describe("The version of its class's contract"),
-    tier: z.enum(tierNames).describe("The strictest tier the code works in: quickjs code works everywhere, worker code needs V8"),
-    main: path.describe("The entry file, inside the package"),
-    compatible: z.array(compatibleName).min(1, { error: "is empty; name at least one device" }).max(64).describe("The devices it drives"),
+    tier: z.enum(tierNames).describe("The strictest tier the code works in: quickjs code works everywhere but in wasm, worker code needs V8, wasm is for modules"),
+    main: path.describe("The entry file, inside the package; a .wasm file for the tier wasm"),
+    sha256: z.string().regex(/^[0-9a-f]{64}$/, { error: "is no SHA-256; write 64 lower-case hexadecimal digits" }).optional().describe(
+      "The checksum of main, which the tier wasm requires",
+    ),
+    compatible: z.array(compatibleName).min(1, { error: "is empty; name at least one device" }).max(devicesPerDriver).describe("The devices it drives"),
     needs: z
       .strictObject({
         windows: z.record(name, windowNeed).default({}).describe("Register windows by resource name"),
         irqs: z.array(name).max(resourcesPerDriver).default([]).describe("Interrupt lines by resource name"),
+        optionalIrqs: z.array(name).max(resourcesPerDriver).default([]).describe("Lines that it works without: it gets those that the machine file grants"),
         dma: z.record(name, dmaNeed).default({}).describe("DMA memory by resource name; at most one region with use buffers"),
       })
       .describe("Resources without which it can't work; a machine file grants exactly these"),
@@ -105,7 +115,7 @@ export const manifestSchema = z
       .default({})
       .describe("What the author measured it to need"),
     options: z
-      .record(name, option)
+      .record(optionName, option)
       .refine((all) => Object.keys(all).length <= optionsPerDriver, { error: `declares too many; at most ${optionsPerDriver}` })
       .default({})
       .describe("Settings a machine file may give it"),

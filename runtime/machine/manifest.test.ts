@@ -23,11 +23,44 @@ describe("manifest", () => {
     expect(manifest).toMatchObject({ class: "rtc", limits: { memory: 16 * 2 ** 20, turn: 20 }, needs: { windows: { cmos: { widths: [8] } }, irqs: [] } });
   });
 
+  test("a module's manifest: windows without sizes, optional resources, module parameters as options, hundreds of devices", () => {
+    using files = new MachineFiles();
+    const compatible = Array.from({ length: 1000 }, (_, index) => `pci8086,${index.toString(16).padStart(4, "0")}`);
+    const directory = files.package("clock", {
+      ...clockManifest, tier: "wasm", main: "driver.wasm", sha256: "0123456789abcdef".repeat(4), compatible, quiesce: [],
+      needs: {
+        windows: { bar0: { optional: true, rights: "readwrite", widths: [8, 16, 32] }, config: { sizeBytes: 256, rights: "readwrite" } }, irqs: ["intx"],
+        optionalIrqs: ["msix0"], dma: { heap: { size: "8MiB" }, buffers: { size: "8MiB", use: "buffers", visible: true } },
+      },
+      options: { TxDescriptors: { type: "number", doc: "" }, full_duplex: { type: "string", doc: "" } },
+    });
+    files.write("clock/driver.wasm", "");
+    const { manifest } = loadManifest(directory);
+    expect(manifest.needs.windows["bar0"]).toEqual({ optional: true, rights: "readwrite", widths: [8, 16, 32] });
+    expect(manifest.needs.windows["config"]).toMatchObject({ optional: false, sizeBytes: 256 });
+    expect(manifest.needs.optionalIrqs).toEqual(["msix0"]);
+    expect(Object.keys(manifest.options)).toEqual(["TxDescriptors", "full_duplex"]);
+    expect(manifest.compatible).toHaveLength(1000);
+  });
+
   const cases: readonly [name: string, change: Record<string, unknown>, expected: string[]][] = [
     ["unknown key", { nedes: {} }, ['unknown key "nedes"; did you mean "needs"?']],
     ["missing key", { class: undefined }, ['key "class" is missing; add it (the class it implements: rtc, serial, ...)']],
     ["another API", { apiVersion: 2 }, ["apiVersion (2) is not supported; this build speaks apiVersion 1"]],
-    ["unknown tier", { tier: "wasm" }, ['tier is "wasm"; write quickjs or worker']],
+    ["unknown tier", { tier: "wasn" }, ['tier is "wasn"; did you mean "wasm"?']],
+    ["a module without its checksum", { tier: "wasm", main: "driver.ts" }, [
+      'is "wasm", for which key "sha256" is missing; build the package with "airlock build", which writes it',
+      'main "driver.ts" is no WebAssembly module, which the tier wasm runs; name one, such as driver.wasm',
+    ]],
+    ["a checksum that is none", { tier: "wasm", sha256: "ABC" }, ['sha256 ("ABC") is no SHA-256; write 64 lower-case hexadecimal digits']],
+    ["a script with a checksum", { sha256: "0".repeat(64) }, ["is for the tier wasm; remove it"]],
+    ["a script by a module's name", { main: "driver.wasm" }, ['main "driver.wasm" is no TypeScript or JavaScript file; name one, such as driver.ts']],
+    ["an optional line that is needed too", { needs: { windows: {}, irqs: ["tick"], optionalIrqs: ["tick"] }, quiesce: [] }, ['line "tick" is needed twice; name it once']],
+    ["an optional line by a window's name", { needs: { windows: { tick: { sizeBytes: 1, rights: "read" } }, optionalIrqs: ["tick"] }, quiesce: [] }, ['"tick" is a window and a line; give each its own name']],
+    ["too many with the optional ones", { needs: { windows: {}, optionalIrqs: Array.from({ length: 31 }, (_, index) => `l${index}`), irqs: ["tick"] }, quiesce: [] }, ["needs 32 windows and lines; a driver has at most 31"]],
+    ["visible memory of its own", { needs: { windows: {}, dma: { ring: { size: 1, visible: true } } }, quiesce: [] }, ["is for buffers; a driver sees its own memory anyway, remove it"]],
+    ["an option that is no name", { options: { "a b": { type: "boolean", doc: "" } } }, [expect.stringContaining("options")]],
+    ["more devices than there are", { compatible: Array.from({ length: 1025 }, (_, index) => `d${index}`) }, [expect.stringContaining("compatible")]],
     ["no device", { compatible: [] }, ["compatible ([]) is empty; name at least one device"]],
     ["bad width", { needs: { windows: { cmos: { sizeBytes: 2, rights: "read", widths: [64] } } }, quiesce: [] }, ["needs.windows.cmos.widths[0] (64) is not an access width; write 8, 16 or 32"]],
     ["a width wider than its window", { needs: { windows: { cmos: { sizeBytes: 2, rights: "read", widths: [8, 32] } } }, quiesce: [] }, ["a 32-bit access does not fit in 2 bytes; leave that width out"]],

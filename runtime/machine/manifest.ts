@@ -52,7 +52,8 @@ export function readManifest(directory: string, problems: Problems): LoadedManif
   checkNeeds(manifest, fail);
   checkOptions(manifest, fail);
   for (const [index, step] of manifest.quiesce.entries()) checkStep(manifest, step, ["quiesce", index], fail);
-  const main = findMain(directory, manifest.main);
+  checkCode(manifest, fail);
+  const main = findMain(directory, manifest);
   if ("wrong" in main) fail(["main"], main.wrong);
   return "wrong" in main || problems.list.length > before ? undefined : { directory, manifest, mainFile: main.file, source };
 }
@@ -66,27 +67,36 @@ type Fail = (path: Path, what: string) => void;
 
 function checkNeeds({ needs }: Manifest, fail: Fail): void {
   const windows = Object.keys(needs.windows);
-  if (windows.length + needs.irqs.length > resourcesPerDriver) {
-    fail(["needs"], `needs ${windows.length + needs.irqs.length} windows and lines; a driver has at most ${resourcesPerDriver}`);
+  const lines = [...needs.irqs, ...needs.optionalIrqs];
+  if (windows.length + lines.length > resourcesPerDriver) {
+    fail(["needs"], `needs ${windows.length + lines.length} windows and lines; a driver has at most ${resourcesPerDriver}`);
   }
-  for (const [index, irq] of needs.irqs.entries()) {
-    if (needs.irqs.indexOf(irq) !== index) fail(["needs", "irqs", index], `line "${irq}" is needed twice; name it once`);
-    if (windows.includes(irq)) fail(["needs", "irqs", index], `"${irq}" is a window and a line; give each its own name`);
+  for (const [index, irq] of lines.entries()) {
+    const at: Path = index < needs.irqs.length ? ["needs", "irqs", index] : ["needs", "optionalIrqs", index - needs.irqs.length];
+    if (lines.indexOf(irq) !== index) fail(at, `line "${irq}" is needed twice; name it once`);
+    if (windows.includes(irq)) fail(at, `"${irq}" is a window and a line; give each its own name`);
   }
   const regions = Object.entries(needs.dma);
   if (regions.length > dmaRegionsPerDriver) fail(["needs", "dma"], `has ${regions.length} regions; a driver has at most ${dmaRegionsPerDriver}`);
-  for (const [region, { use }] of regions) {
-    if (windows.includes(region) || needs.irqs.includes(region)) fail(["needs", "dma", region], `"${region}" is DMA memory and a window or line; give each its own name`);
+  for (const [region, { use, visible }] of regions) {
+    if (visible === true && use !== "buffers") fail(["needs", "dma", region, "visible"], "is for buffers; a driver sees its own memory anyway, remove it");
+    if (windows.includes(region) || lines.includes(region)) fail(["needs", "dma", region], `"${region}" is DMA memory and a window or line; give each its own name`);
     const first = regions.find(([, other]) => other.use === "buffers")?.[0];
     if (use === "buffers" && first !== region) fail(["needs", "dma", region, "use"], `is "buffers" as that of "${first}" is; a class has one region for its buffers`);
   }
   for (const [window, need] of Object.entries(needs.windows)) {
     const widest = Math.max(...need.widths) / 8;
-    if (widest > need.sizeBytes) fail(
+    if (need.sizeBytes !== undefined && widest > need.sizeBytes) fail(
       ["needs", "windows", window, "widths"],
       `a ${widest * 8}-bit access does not fit in ${need.sizeBytes} bytes; leave that width out`,
     );
   }
+}
+
+/** A module is not readable, so that its manifest says which one it was written for. */
+function checkCode({ tier, sha256 }: Manifest, fail: Fail): void {
+  if (tier === "wasm" && sha256 === undefined) fail(["tier"], 'is "wasm", for which key "sha256" is missing; build the package with "airlock build", which writes it');
+  if (tier !== "wasm" && sha256 !== undefined) fail(["sha256"], `is for the tier wasm; remove it`);
 }
 
 function checkOptions(manifest: Manifest, fail: Fail): void {
@@ -94,6 +104,7 @@ function checkOptions(manifest: Manifest, fail: Fail): void {
     if (declared.type === "number" && declared.min !== undefined && declared.max !== undefined && declared.min > declared.max) {
       fail(["options", option, "max"], `is below min; write at least ${declared.min}`);
     }
+    if (declared.optional === true && declared.default !== undefined) fail(["options", option, "optional"], "is for an option without default; remove one of them");
     const mismatch = declared.default === undefined ? undefined : optionMismatch(declared, declared.default);
     if (mismatch !== undefined) fail(["options", option, "default"], `the option's own declaration refuses this default; ${mismatch}`);
   }
@@ -114,7 +125,7 @@ function checkStep({ needs }: Manifest, step: QuiesceStep, path: Path, fail: Fai
     [...path, "width"],
     `is ${step.width}; window "${step.window}" is needed with ${need.widths.join(", ")}`,
   );
-  if (step.offset + bytes > need.sizeBytes) fail([...path, "offset"], `is outside window "${step.window}"; it has ${need.sizeBytes} bytes`);
+  if (need.sizeBytes !== undefined && step.offset + bytes > need.sizeBytes) fail([...path, "offset"], `is outside window "${step.window}"; it has ${need.sizeBytes} bytes`);
   if (step.offset % bytes !== 0) fail([...path, "offset"], `is not aligned; write a multiple of ${bytes}`);
   const rights = step.do === "modify" ? "readwrite" : step.do;
   if (need.rights !== "readwrite" && need.rights !== rights) fail(
@@ -129,11 +140,12 @@ function checkStep({ needs }: Manifest, step: QuiesceStep, path: Path, fail: Fai
 }
 
 /** The entry file's real path, or what is wrong with it. */
-function findMain(directory: string, main: string): { readonly file: string } | { readonly wrong: string } {
+function findMain(directory: string, { main, tier }: Manifest): { readonly file: string } | { readonly wrong: string } {
   if (isAbsolute(main) || main.includes("\\") || main.split("/").includes("..")) {
     return { wrong: `main "${main}" leaves the package; write a path inside it, such as driver.ts` };
   }
-  if (!/\.(?:ts|js|mjs|mts)$/.test(main)) return {
+  if (tier === "wasm" && !main.endsWith(".wasm")) return { wrong: `main "${main}" is no WebAssembly module, which the tier wasm runs; name one, such as driver.wasm` };
+  if (tier !== "wasm" && !/\.(?:ts|js|mjs|mts)$/.test(main)) return {
     wrong: `main "${main}" is no TypeScript or JavaScript file; name one, such as driver.ts`,
   };
   try {

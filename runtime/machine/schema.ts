@@ -1,7 +1,7 @@
 /** The machine file as a schema: which devices exist, which driver may touch what, and what happens when it fails. */
 import { z } from "zod";
 import { memoryLimit, tierNames, turnLimit, windowMostBytes } from "./manifest-schema.ts";
-import { compatibleName, count, duration, name, optionValue, path, size, text } from "./values.ts";
+import { compatibleName, count, duration, name, optionName, optionValue, path, size, text } from "./values.ts";
 
 /** Devices and drivers of one machine: `airlock bench density` has 500 of each. */
 const entriesPerMachine = 1_024;
@@ -73,6 +73,7 @@ const mmioWindow = z
     },
   );
 const options = z.record(name, optionValue).default({});
+const driverOptions = z.record(optionName, optionValue).default({});
 
 const pciId = count(0, 0xffff);
 const pciPlace = z
@@ -182,9 +183,9 @@ const driver = z
     package: path.describe("The driver's package, relative to this file"),
     device: name.optional().describe("The device it drives; or use match"),
     match: match.optional(),
-    sandbox: z.enum(tierNames).default("quickjs").describe("The isolation tier it runs in"),
+    sandbox: z.enum(tierNames).optional().describe("The isolation tier it runs in; when left out, wasm for modules and quickjs for everything else"),
     grants: z.array(name).max(grantsPerDriver).describe("Windows, lines and DMA memory it may touch; [] for none"),
-    options: options.describe("Settings its manifest declares"),
+    options: driverOptions.describe("Settings its manifest declares"),
     shadow: options.describe("Settings of its class's shadow, such as a journal's size"),
     dependsOn: z.array(name).max(entriesPerMachine).default([]).describe("Drivers it is restarted after"),
     restart: restart.default({ ...restartDefaults, escalate: { to: "hold" } }),

@@ -19,6 +19,9 @@ export const name = z.string({ error: nameHelp }).max(nameLength, { error: nameH
   { error: nameHelp },
 );
 
+/** A name of an option: any other name, or one as C writes them, which module parameters have. */
+export const optionName = z.union([name, z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,30}$/, { error: nameHelp })], { error: nameHelp });
+
 /** A name in `compatible`: what drivers and devices are matched by. */
 export const compatibleName = z
   .string({ error: "is not a compatible name; write a string such as mc146818" })

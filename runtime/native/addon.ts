@@ -59,6 +59,11 @@ export interface NativeAddon {
    * outside of the memory or over pages of a grant, and for a memory that could move when it grows.
    */
   layPages(grant: number, memory: { readonly buffer: ArrayBuffer | SharedArrayBuffer }, byteOffset: number, fd: number, offset: number, sizeBytes: number): void;
+  /**
+   * Takes all access to the first bytes of a WebAssembly memory away: compiled code that loads or stores there traps, everything else that
+   * touches them ends the process. Whole pages. False where V8 does not make such faults traps; nothing is changed then.
+   */
+  guardStart(memory: { readonly buffer: ArrayBuffer | SharedArrayBuffer }, sizeBytes: number): boolean;
   /** A live view of pages of a shared file under a grant, for a sandbox without a WebAssembly memory. */
   mapGranted(grant: number, fd: number, offset: number, sizeBytes: number): ArrayBuffer;
   /** From any thread: lays anonymous zeroed pages over all that was given under the grant, and refuses it from then on. Returns how many ranges. */

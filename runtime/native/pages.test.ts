@@ -210,3 +210,25 @@ test("a grant has a limited number of ranges, and all of them are taken back", (
   expect(() => addon.layPages(grant, memory, ranges * pageBytes, fd, 0, pageBytes)).toThrow(/too many/);
   expect(addon.revokePages(grant)).toBe(ranges);
 });
+
+test("a guarded start traps compiled code, again and again, and the rest of the memory stays what it was", () => {
+  const memory = wasmMemory(2, { maximum: 2 });
+  new Uint8Array(memory.buffer).fill(7);
+  const load = wasmLoader(memory);
+  expect(load(0)).toBe(7);
+  expect(addon.guardStart(memory, wasmPageBytes)).toBe(true);
+  for (let turn = 0; turn < 3; turn++) for (const address of [0, 1, pageBytes, wasmPageBytes - 1]) expect(() => load(address)).toThrow("memory access out of bounds");
+  expect([load(wasmPageBytes), new Uint8Array(memory.buffer)[2 * wasmPageBytes - 1]]).toEqual([7, 7]);
+  memory.grow(0);
+  expect(() => load(8)).toThrow("memory access out of bounds");
+});
+
+test("a guard is whole pages of a memory of one thread", () => {
+  const memory = wasmMemory(1);
+  expect(() => addon.guardStart(memory, 2 * wasmPageBytes)).toThrow(RangeError);
+  expect(() => addon.guardStart(memory, 100)).toThrow(RangeError);
+  expect(() => addon.guardStart(memory, -1)).toThrow("the size of a guard");
+  expect(() => addon.guardStart({ buffer: new ArrayBuffer(wasmPageBytes) }, pageBytes)).toThrow(TypeError);
+  expect(addon.guardStart(wasmMemory(1, { maximum: 1, shared: true }), pageBytes)).toBe(false);
+  expect(wasmLoader(memory)(0)).toBe(0);
+});

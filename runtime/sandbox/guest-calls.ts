@@ -160,8 +160,8 @@ export class GuestCalls {
   }
 
   /** Records a failure the tier itself saw. */
-  limit(kind: "memory" | "stack" | "turn-limit", message: string): void {
-    this.#failure ??= { kind, phase: this.#phase, name: "Limit", message, stack: "" };
+  limit(kind: "memory" | "stack" | "turn-limit", message: string, stack = ""): void {
+    this.#failure ??= { kind, phase: this.#phase, name: "Limit", message: clip(message, maxMessageChars), stack: clip(stack, maxStackChars) };
   }
 
   /**

@@ -1,7 +1,11 @@
 /** The Sandbox interface: a place that runs one driver's code and reaches the world only through its bridge. */
 import type { Bridge, FaultPoint, Phase } from "../api/bridge.ts";
+import type { PreparedModule } from "./wasm/prepare-module.ts";
 
-export type TierName = "quickjs" | "worker";
+export type TierName = "quickjs" | "wasm" | "worker";
+
+/** A driver's code: a script, or a WebAssembly module for the tier that runs these. */
+export type GuestCode = string | PreparedModule;
 
 export interface SandboxLimits {
   /** Hard maximum of guest memory in bytes. */
@@ -59,18 +63,24 @@ export interface Sandbox {
 }
 
 /**
- * Loads a bundle (a script whose value is a DriverEntry) so that its top-level code has run and it waits for records.
- * `name` is the file name in stack traces. What the load itself throws is thrown here as a GuestLoadError.
+ * Loads a bundle (a script whose value is a DriverEntry, or a module) so that its top-level code has run and it waits for records.
+ * `name` is the file name in stack traces. What the load itself throws is thrown here as a GuestLoadError, also for code of another tier.
  */
 export interface SandboxTier {
   readonly name: TierName;
-  load(bundle: string, name: string, limits: SandboxLimits): Promise<LoadedSandbox>;
+  load(bundle: GuestCode, name: string, limits: SandboxLimits): Promise<LoadedSandbox>;
 }
 
 /** A bundle that is evaluated and waits: what a warm spare is. `start` gives it its world. */
 export interface LoadedSandbox {
   start(calls: SandboxCalls, regions: readonly GuestRegion[]): Sandbox;
   dispose(): void;
+}
+
+/** The error of a tier that is given another tier's code. */
+export function wrongCode(name: string, tier: TierName): GuestLoadError {
+  const what = tier === "wasm" ? "a script, which the wasm tier does not run" : `a WebAssembly module, which the ${tier} tier does not run`;
+  return new GuestLoadError({ kind: "exception", phase: "load", name: "BundleInvalid", message: `${name} is ${what}`, stack: "", code: "BundleInvalid" });
 }
 
 /** Thrown by `load`: the bundle itself failed to evaluate. */

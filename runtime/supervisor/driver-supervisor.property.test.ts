@@ -59,9 +59,9 @@ class Life {
   #restartsAtMicros: number[] = [];
   #failed = false;
 
-  constructor(options: RestartOptions, mutation?: Mutation) {
+  constructor(options: RestartOptions, canLeave: boolean, mutation?: Mutation) {
     this.#options = options;
-    this.world = new TestWorld({ restart: options, ...(mutation === undefined ? {} : { mutation }) });
+    this.world = new TestWorld({ restart: options, canLeave, ...(mutation === undefined ? {} : { mutation }) });
     this.world.supervisor.onChange(({ state, blockedBy, lastFailure }) => {
       this.#count();
       if (state === "tearing-down" && lastFailure?.atMicros === this.world.clock.nowMicros()) {
@@ -209,18 +209,18 @@ class Life {
   }
 }
 
-async function live(options: RestartOptions, steps: readonly Step[], mutation?: Mutation): Promise<readonly string[]> {
-  const life = new Life(options, mutation);
+async function live(options: RestartOptions, steps: readonly Step[], canLeave: boolean, mutation?: Mutation): Promise<readonly string[]> {
+  const life = new Life(options, canLeave, mutation);
   await life.run([{ do: "start" }, ...steps]);
   return life.world.violations;
 }
 
-const lives = fc.tuple(restart, fc.array(step, { maxLength: 60, size: "max" }));
+const lives = fc.tuple(restart, fc.array(step, { maxLength: 60, size: "max" }), fc.boolean());
 
 describe("the supervisor", () => {
   test("keeps its promises in every life", async () => {
-    const found = await fc.check(fc.asyncProperty(lives, async ([options, steps]) => {
-      expect(await live(options, steps)).toEqual([]);
+    const found = await fc.check(fc.asyncProperty(lives, async ([options, steps, canLeave]) => {
+      expect(await live(options, steps, canLeave)).toEqual([]);
     }), propertyParameters(3000));
     expect(found.failed, `${await fc.asyncDefaultReportMessage(found)}\nRepeat: ${repeatCommand(found, "runtime/supervisor/driver-supervisor.property.test.ts")}`).toBe(false);
   });
@@ -238,8 +238,8 @@ describe("the monitor", () => {
   ];
 
   test.each(mutations)("sees the error %s", async (mutation, message) => {
-    const found = await fc.check(fc.asyncProperty(lives, async ([options, steps]) => {
-      const violations = await live(options, steps, mutation);
+    const found = await fc.check(fc.asyncProperty(lives, async ([options, steps, canLeave]) => {
+      const violations = await live(options, steps, canLeave, mutation);
       return !violations.some((violation) => message.test(violation));
     }), { numRuns: 2000, endOnFailure: true });
     expect(found.failed).toBe(true);

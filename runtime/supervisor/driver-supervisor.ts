@@ -126,10 +126,10 @@ export class DriverSupervisor<Handle = unknown> {
     return this.#leave({ to: "stopped", reason });
   }
 
-  /** As stop, but only `release` brings it back. */
-  hold(reason = "held by command"): Promise<void> {
+  /** As stop, but only `release` brings it back. `inOrder`: whether a driver that can let go of its device is told to. */
+  hold(reason = "held by command", inOrder = true): Promise<void> {
     this.#mustBeOpen();
-    return this.#leave({ to: "held", reason, byPolicy: false });
+    return this.#leave({ to: "held", reason, byPolicy: false }, inOrder);
   }
 
   /** Ends a hold, forgets the restarts that led to it, goes back on an escalation; false when it was not held. */
@@ -153,7 +153,7 @@ export class DriverSupervisor<Handle = unknown> {
     const counted = goal.to === "running" && goal.counted && this.#live() === undefined;
     const next: Goal = { to: "running", dueMicros: this.#clock.nowMicros(), counted };
     const live = this.#live();
-    if (live !== undefined) return this.#end(live, undefined, next);
+    if (live !== undefined) return this.#end(live, undefined, next, true);
     this.#goal = next;
     this.#proceed();
   }
@@ -222,11 +222,11 @@ export class DriverSupervisor<Handle = unknown> {
     return this.#current?.finished === false ? this.#current : undefined;
   }
 
-  #leave(goal: Goal): Promise<void> {
+  #leave(goal: Goal, inOrder = true): Promise<void> {
     this.#gaveUpFor = undefined;
     const live = this.#live();
     if (live !== undefined) {
-      this.#end(live, undefined, goal);
+      this.#end(live, undefined, goal, inOrder);
     } else {
       this.#goal = goal;
       this.#proceed();
@@ -281,7 +281,8 @@ export class DriverSupervisor<Handle = unknown> {
       ready: () => ifLive(() => { this.#step("ready"); this.#recoveries.ready(this.#clock.nowMicros()); }),
       passive: () => ifLive(() => this.#passive()),
       failed: (failure) => ifLive((live) => this.#failed(live, failure)),
-      log: (level, text) => ifLive(() => this.#options.log?.(level, text, number)),
+      // Also of one that is letting go of its device.
+      log: (level, text) => { if (this.#current?.number === number) this.#options.log?.(level, text, number); },
       hostStarted: () => { this.#hosts.started++; },
       hostEnded: (inTime) => { if (inTime) this.#hosts.ended++; else this.#hosts.overdue++; },
       step: (report) => this.#countStep(report, number),
@@ -335,10 +336,10 @@ export class DriverSupervisor<Handle = unknown> {
     return (this.#escalated ? this.#options.escalated : undefined) ?? this.#options;
   }
 
-  /** The only way a generation ends: closed in this call, then torn down, then on to the goal. */
-  #end(live: Generation<Handle>, failure: Failure | undefined, goal: Goal): void {
+  /** The only way a generation ends: closed in this call (`inOrder`: soon), then torn down, then on to the goal. */
+  #end(live: Generation<Handle>, failure: Failure | undefined, goal: Goal, inOrder = false): void {
     this.#goal = goal;
-    live.finish(goal.to === "running" ? "restarted" : `${goal.to}: ${goal.reason}`);
+    live.finish(goal.to === "running" ? "restarted" : `${goal.to}: ${goal.reason}`, inOrder);
     this.#idle = this.#tearDown(live, failure, this.#idle);
     this.#enter("tearing-down");
   }

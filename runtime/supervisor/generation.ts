@@ -19,6 +19,8 @@ export interface BringUpLimits {
   readonly loadMs: number;
   /** Replay of the configuration; a backstop, since each replayed operation has its class's deadline. */
   readonly attachMs: number;
+  /** How long a driver may take to let go of its device in an orderly stop; then it is taken from it, as after a failure. */
+  readonly removeMs: number;
   /** How long an ended host may take to confirm it; nothing waits for it but a stop. */
   readonly terminateMs: number;
 }
@@ -48,6 +50,7 @@ export interface GenerationEvents {
   note(text: string): void;
 }
 
+const noPayload = new Uint8Array(0);
 /** Events a driver may emit in init, before its shadow is attached; more is a flood. */
 const earlyRecordsMax = 64;
 
@@ -63,6 +66,10 @@ export class Generation<Handle> {
   #finished = false;
   #failing = false;
   #gated = false;
+  #gateTried = false;
+  #leaving: Promise<void> = Promise.resolve();
+  /** While the driver is letting go of its device: who waits for it. */
+  #left: { resolve(): void; reject(error: Error): void } | undefined;
   #endReason = "";
   #tornDown = false;
   #connection: DriverConnection<Handle> | undefined;
@@ -123,15 +130,20 @@ export class Generation<Handle> {
     if (!this.#finished) this.#events.failed(failure);
   }
 
-  /** At once, in this call: nothing of this generation is taken any more and its capabilities are closed. Idempotent. */
-  finish(reason: string): void {
+  /**
+   * At once, in this call: nothing of this generation is taken any more and its capabilities are closed. With `inOrder` a driver that can
+   * let go of its device by itself keeps them until it has, or has had its time. Idempotent.
+   */
+  finish(reason: string, inOrder = false): void {
     if (this.#finished) return;
     this.#endReason = reason;
     const attached = this.attached;
     this.#finished = true;
     this.#cancelInitLimit();
     if (attached) this.#guard("shadow.detach", () => this.#context.shadow.detach());
-    this.#gate();
+    // Other tiers' drivers have nothing to say in this: their devices are made quiet by the manifest's recipe.
+    if (inOrder && this.#phase === "passive" && this.#context.spec.tier === "wasm") this.#leaving = this.#leave();
+    else this.#gate();
   }
 
   /** After `finish`: the teardown steps, then the end of the host, which is not waited for. Never rejects. Call once. */
@@ -139,6 +151,7 @@ export class Generation<Handle> {
     const { clock, spec, teardown } = this.#context;
     // A connection that is still being made would open its capabilities after the teardown; bounded by connectMs.
     await Promise.race([this.#connected, this.#hurried]);
+    await this.#leaving;
     const context = { driver: spec.driver, generation: this.number, failure, connection: this.#connection };
     await runTeardown(clock, teardown, context, this.#hurried, (report) => this.#stepDone(report));
     this.#tornDown = true;
@@ -151,6 +164,7 @@ export class Generation<Handle> {
   /** Cuts the teardown short: the step in progress is not waited for, the rest left out but for giving the grants back. */
   hurry(): void {
     this.#hurriedUp = true;
+    if (this.#finished) this.#gate();
     this.#hurry();
   }
 
@@ -204,8 +218,15 @@ export class Generation<Handle> {
         if (!this.#finished) void this.#attach();
       },
       records: (records) => this.#receive(records),
-      log: (level, text) => { if (!this.#finished) this.#events.log(level, text); },
-      failed: (failure) => this.fail(failure),
+      removed: () => {
+        if (this.#left !== undefined) this.#left.resolve();
+        else this.fail({ kind: "protocol-violation", message: "it says that it let go of its device, which nobody asked it to" });
+      },
+      log: (level, text) => { if (!this.#finished || this.#left !== undefined) this.#events.log(level, text); },
+      failed: (failure) => {
+        this.#left?.reject(new Error(`${failure.kind}: ${failure.message}`));
+        this.fail(failure);
+      },
     };
   }
 
@@ -262,9 +283,26 @@ export class Generation<Handle> {
     else trace.record(TraceKind.event, id, 0, payload.length, 0);
   }
 
+  /** Tells the driver to let go of its device, and waits for that; then closes its capabilities. */
+  async #leave(): Promise<void> {
+    const { clock, limits } = this.#context;
+    const beginMicros = clock.nowMicros();
+    const left = new Promise<void>((resolve, reject) => { this.#left = { resolve, reject }; });
+    const leaving = within(clock, limits.removeMs, () => {
+      if (!this.#host!.send(RecordKind.remove, 0, 0, noPayload)) throw new Error("its queue is full");
+      return left;
+    });
+    const outcome = await Promise.race([leaving, this.#hurried.then(() => undefined)]);
+    this.#left = undefined;
+    if (outcome?.kind === "failed") this.#events.note(`generation ${this.number}: it did not leave in order: ${errorText(outcome.error)}`);
+    this.#events.step({ step: "remove", outcome: outcome?.kind ?? "timeout", micros: clock.nowMicros() - beginMicros });
+    this.#gate();
+  }
+
   #gate(): void {
     const connection = this.#connection;
-    if (connection === undefined) return;
+    if (connection === undefined || this.#gateTried) return;
+    this.#gateTried = true;
     const beginMicros = this.#context.clock.nowMicros();
     this.#gated = this.#guard("gate", () => connection.gate(this.#endReason));
     this.#events.step({ step: "gate", outcome: this.#gated ? "done" : "failed", micros: this.#context.clock.nowMicros() - beginMicros });

@@ -76,7 +76,7 @@ export class MachineSupervisor {
   /** Holds every driver: the hardware is gone, and no restart brings it back. */
   holdAll(reason: string): void {
     if (this.#shutdown !== undefined) return;
-    for (const name of this.#levels.flat()) void this.#entry(name).supervisor.hold(reason);
+    for (const name of this.#levels.flat()) void this.#entry(name).supervisor.hold(reason, false);
   }
 
   /**

@@ -40,4 +40,4 @@ export interface Block {
 }
 
 /** A warm spare connects and starts within milliseconds; a cold one loads its sandbox in init's own limit. */
-export const standardLimits: BringUpLimits = { connectMs: controlStepMs, loadMs: 60_000, attachMs: 5_000, terminateMs: 1_000 };
+export const standardLimits: BringUpLimits = { connectMs: controlStepMs, loadMs: 60_000, attachMs: 5_000, terminateMs: 1_000, removeMs: 500 };

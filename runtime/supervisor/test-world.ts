@@ -1,7 +1,7 @@
 /** Test support: a driver's surroundings under a virtual clock, scripted to misbehave, and a monitor of what must never happen. */
 import { VirtualClock } from "../api/clock.ts";
 import type { Failure } from "../api/failure.ts";
-import type { MessageRecord } from "../api/records.ts";
+import { type MessageRecord, RecordKind } from "../api/records.ts";
 import { type BusReport, controlStepMs } from "../bus/platform.ts";
 import type { DriverPort, Shadow, ShadowState } from "../classes/shadow.ts";
 import { defineClass } from "../api/contract.ts";
@@ -13,7 +13,7 @@ import type { SupervisorOptions } from "./supervisor-options.ts";
 import { standardTeardown, type TeardownStep } from "./teardown.ts";
 
 /** Calls whose behaviour a test can script. */
-export const calls = ["connect", "mask", "quiesce", "stopDma", "unmap", "forceAck", "close", "dump", "start", "init", "attach", "terminate"] as const;
+export const calls = ["connect", "mask", "quiesce", "stopDma", "unmap", "forceAck", "close", "dump", "start", "init", "attach", "remove", "terminate"] as const;
 export type Call = (typeof calls)[number];
 
 /** How one call goes: `hang` never ends, `slow` ends after `micros`. */
@@ -45,6 +45,8 @@ interface TestHost {
   readonly events: HostEvents;
   readonly faults: readonly ArmedFault[];
   readonly injected: string[];
+  /** Kinds of records it was sent. */
+  readonly sent: number[];
   readonly report: (report: BusReport) => void;
   terminations: number;
 }
@@ -54,6 +56,8 @@ export interface WorldOptions {
   readonly mutation?: Mutation;
   readonly clock?: VirtualClock;
   readonly name?: string;
+  /** Whether its drivers let go of their device when they are told to. */
+  readonly canLeave?: boolean;
   readonly supervisor?: Partial<SupervisorOptions<bigint>>;
 }
 
@@ -106,7 +110,7 @@ export class TestWorld {
     const restart = this.#mutation === "unlimited-restarts" ? { ...options.restart, intensity: Infinity } : options.restart;
     this.supervisor = new DriverSupervisor<bigint>({
       clock: this.#mutation === "lost-backoff-timer" ? this.#clockWithout() : this.clock,
-      spec: { ...spec, driver: options.name ?? "d" }, restart, bus: this.#bus(), hosts: this.#factory(), shadow: this.shadow,
+      spec: { ...spec, driver: options.name ?? "d", ...(options.canLeave === true && { tier: "wasm" }) }, restart, bus: this.#bus(), hosts: this.#factory(), shadow: this.shadow,
       trace: { record: () => undefined }, teardown: this.#teardown(), note: (text) => { this.notes.push(text); },
       log: (_level, text, generation) => { if (text !== String(generation)) this.violations.push(`log of ${text} taken for ${generation}`); },
       ...options.supervisor,
@@ -245,7 +249,7 @@ export class TestWorld {
         for (const other of this.hosts) if (other.terminations !== 1) this.violations.push(`host ${generation} beside ${other.generation}, which nobody ended`);
         if ((this.script.get("start")!.shift() ?? ok).how === "throw") throw new Error("no sandbox");
         this.say(`start ${generation}`);
-        const host: TestHost = { generation, events, faults, injected: [], report: this.#reports.get(generation)!, terminations: 0 };
+        const host: TestHost = { generation, events, faults, injected: [], sent: [], report: this.#reports.get(generation)!, terminations: 0 };
         this.hosts.push(host);
         void this.#init(host);
         return this.#host(host);
@@ -263,10 +267,22 @@ export class TestWorld {
     else host.events.failed({ kind: "exception", phase: "init", message: "init throws" });
   }
 
+  /** A driver on its way out, whose thread may fail or be ended meanwhile. */
+  async #remove(host: TestHost): Promise<void> {
+    const [outcome] = await Promise.allSettled([this.perform("remove", undefined)]);
+    if (host.terminations > 0) return;
+    if (outcome.status === "fulfilled") host.events.removed();
+    else host.events.failed({ kind: "exception", message: "remove throws" });
+  }
+
   #host(host: TestHost): DriverHost {
     return {
       generation: host.generation,
-      send: () => true,
+      send: (kind) => {
+        host.sent.push(kind);
+        if (kind === RecordKind.remove) void this.#remove(host);
+        return true;
+      },
       inject: (where, code) => { host.injected.push(`${where} ${code}`); },
       drain: () => undefined,
       terminate: () => {

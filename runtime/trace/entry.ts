@@ -31,7 +31,7 @@ export const TraceKind = {
 export type TraceKind = (typeof TraceKind)[keyof typeof TraceKind];
 
 export const lifecycleSteps = [
-  "starting", "ready", "passive", "gate", "mask", "quiesce", "stop-dma", "unmap", "force-ack", "release", "terminate", "dump", "held", "released", "stopped",
+  "starting", "ready", "passive", "gate", "mask", "quiesce", "stop-dma", "unmap", "force-ack", "release", "terminate", "dump", "held", "released", "stopped", "remove",
 ] as const;
 export type LifecycleStep = (typeof lifecycleSteps)[number];
 

@@ -11,7 +11,7 @@ machine    lab-pc
 driver     clock, generation 7
 time       2024-05-01T12:34:56.789Z
 failure    exception: the clock\\u001b[31m stopped
-detected   driver code threw, or a promise it returned was rejected
+detected   driver code threw or trapped, or a promise it returned was rejected
 phase      operation
 operation  getTime
 failures   2

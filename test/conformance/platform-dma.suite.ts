@@ -244,6 +244,57 @@ export function platformDmaSuite(factory: PlatformFactory): void {
       expect(made.faults()).toEqual([]);
     });
 
+    test("a device that is pulled out answers with ones and touches nothing; put back in it serves the next generation", async () => {
+      await using made = await rig();
+      const { platform } = made.bench;
+      const old = [made.page("queues", queues), made.page("data", data)] as const;
+      const first = await made.connect(old);
+      await made.enable();
+      await platform.plug("nvme0", false);
+      await platform.plug("nvme0", false);
+      expect([made.port.read(0, Reg.csts, 32), made.port.read(1, PciConfig.vendorId, 32), made.port.read(1, PciConfig.command, 16), made.port.read(1, 0x3d, 8)])
+        .toEqual([0xffff_ffff, 0xffff_ffff, 0xffff, 0xff]);
+      made.submitIdentify(old[0].ramOffset, data);
+      made.port.write(1, PciConfig.command, 16, PciCommand.memorySpace | PciCommand.busMaster);
+      await made.bench.advance(20);
+      expect([made.completion(old[0].ramOffset)[3], made.bytes(old[1].ramOffset).every((byte) => byte === 0xee)]).toEqual([0, true]);
+      // The other disk has noticed nothing.
+      const other = [made.page("queues", queues), made.page("data", data)] as const;
+      await made.connect(other, "nvme1");
+      await made.enable();
+      made.submitIdentify(other[0].ramOffset, data);
+      await made.until(() => made.completion(other[0].ramOffset)[3] !== 0, "the other disk serves");
+      await first.stopDma();
+      await first.close();
+      await platform.plug("nvme0", true);
+      const next = [made.page("queues", queues), made.page("data", data)] as const;
+      await made.connect(next);
+      expect(made.port.read(0, Reg.csts, 32)).toBe(0);
+      await made.enable();
+      made.submitIdentify(next[0].ramOffset, data);
+      await made.until(() => made.completion(next[0].ramOffset)[3] !== 0, "it serves again");
+      expect([made.bytes(old[1].ramOffset).every((byte) => byte === 0xee), made.faults()]).toEqual([true, []]);
+    });
+
+    test("a driver that comes while its device is out reaches nothing, also when it is back", async () => {
+      await using made = await rig();
+      const { platform } = made.bench;
+      await platform.plug("nvme0", false);
+      const mine = [made.page("queues", queues), made.page("data", data)] as const;
+      await made.connect(mine);
+      expect(made.port.read(0, Reg.csts, 32)).toBe(0xffff_ffff);
+      await platform.plug("nvme0", true);
+      for (const [offset, value] of [[Reg.aqa, queueEntries], [Reg.asqLow, queues], [Reg.asqHigh, 0], [Reg.acqLow, queues + page], [Reg.acqHigh, 0], [Reg.cc, enable]] as const) made.port.write(0, offset, 32, value);
+      made.submitIdentify(mine[0].ramOffset, data);
+      await made.bench.advance(20);
+      expect([made.completion(mine[0].ramOffset)[3], made.bytes(mine[1].ramOffset).every((byte) => byte === 0xee)]).toEqual([0, true]);
+    });
+
+    test("only what is on the bus can be pulled out", async () => {
+      await using made = await rig();
+      await expect(made.bench.platform.plug("none", false)).rejects.toMatchObject({ code: "NotFound" });
+    });
+
     test("configuration space says who the device is and takes no other identity", async () => {
       await using made = await rig();
       await made.connect([]);

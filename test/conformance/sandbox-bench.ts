@@ -6,17 +6,19 @@ import { type MessageRecord, RecordKind, putRecord, readRecords, recordBytes } f
 import { serial } from "../../runtime/classes/serial/contract.ts";
 import { bundleDriver } from "../../runtime/host/bundle.ts";
 import type { DriverBundle } from "../../runtime/host/driver-host.ts";
-import type { GuestFailure, GuestRegion, LoadedSandbox, Sandbox, SandboxCalls, SandboxLimits, SandboxTier } from "../../runtime/sandbox/sandbox.ts";
+import { moduleProbe } from "../fixtures/module-probe.ts";
+import type { GuestFailure, GuestRegion, LoadedSandbox, Sandbox, SandboxCalls, SandboxLimits, SandboxTier, TierName } from "../../runtime/sandbox/sandbox.ts";
 
 export const benchLimits: SandboxLimits = { memoryBytes: 8 * 1024 * 1024, turnMs: 200, stackBytes: 128 * 1024 };
 
 export const fixturesDir = path.join(import.meta.dirname, "../fixtures/drivers");
 
-let probe: Promise<DriverBundle> | undefined;
+const probes = new Map<TierName, Promise<DriverBundle>>();
 
-/** The sandbox-probe driver, bundled once. */
-export function probeBundle(): Promise<DriverBundle> {
-  probe ??= bundleDriver(path.join(fixturesDir, "sandbox-probe"), "src/driver.ts");
+/** The sandbox-probe driver for this tier, made once. As a module it counts its steps, so that the tier ends its loops by itself. */
+export function probeBundle(tier: TierName): Promise<DriverBundle> {
+  let probe = probes.get(tier);
+  if (probe === undefined) probes.set(tier, (probe = tier === "wasm" ? moduleProbe({ isCounted: true, checksNull: false }) : bundleDriver(path.join(fixturesDir, "sandbox-probe"), "src/driver.ts")));
   return probe;
 }
 
@@ -38,16 +40,16 @@ export class SandboxBench {
   micros = 1_000_000;
   sandbox!: Sandbox;
 
-  constructor(options: DriverSetup["options"] = {}) {
+  constructor(options: DriverSetup["options"] = {}, dma: DriverSetup["dma"] = []) {
     this.setup = {
-      driver: "probe", memoryBytes: benchLimits.memoryBytes, options, irqs: [{ name: "line" }], dma: [],
+      driver: "probe", memoryBytes: benchLimits.memoryBytes, options, irqs: [{ name: "line" }], dma,
       windows: [{ name: "registers", sizeBytes: 8, rights: "readwrite", widths: [8, 32] }],
     };
   }
 
   /** Loads the probe (or `bundle`) in `tier` and starts it; not yet initialized. */
   async load(tier: SandboxTier, bundle?: DriverBundle | string, limits = benchLimits): Promise<this> {
-    const { code, name } = typeof bundle === "string" ? { code: bundle, name: "inline.js" } : bundle ?? await probeBundle();
+    const { code, name } = typeof bundle === "string" ? { code: bundle, name: "inline.js" } : bundle ?? await probeBundle(tier.name);
     return this.start(await tier.load(code, name, limits));
   }
 

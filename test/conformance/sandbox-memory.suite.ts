@@ -21,15 +21,48 @@ export interface SharedPages {
   close(): void;
 }
 
+/** What a guest is told to do with its memory, in its own language. */
+interface Commands {
+  /** Bytes as "1,2,3". */
+  peek(region: number, offset: number, count: number): string;
+  poke(region: number, offset: number, value: number): string;
+  sync(region: number, offset: number, sizeBytes: number, toDevice: 0 | 1): string;
+  shared(region: number): string;
+}
+
+const script: Commands = {
+  peek: (region, offset, count) => `[...new Uint8Array(bridge.memory(${region})).subarray(${offset}, ${offset + count})].join()`,
+  poke: (region, offset, value) => `new Uint8Array(bridge.memory(${region}))[${offset}] = ${value}`,
+  sync: (region, offset, sizeBytes, toDevice) => `bridge.sync(${region}, ${offset}, ${sizeBytes}, ${toDevice})`,
+  shared: (region) => `bridge.shared(${region})`,
+};
+const probe: Commands = {
+  peek: (region, offset, count) => `peek ${region} ${offset} ${count}`,
+  poke: (region, offset, value) => `poke ${region} ${offset} ${value}`,
+  sync: (region, offset, sizeBytes, toDevice) => `sync ${region} ${offset} ${sizeBytes} ${toDevice}`,
+  shared: (region) => `shared ${region}`,
+};
+
 export function sandboxMemorySuite(title: string, tier: SandboxTier, sharePages: (sizeBytes: number) => SharedPages): void {
   describe(`DMA memory in the sandbox: ${title}`, () => {
+    const isScript = tier.name !== "wasm";
+    const tell = isScript ? script : probe;
     let bench: SandboxBench;
     beforeEach(() => { bench = new SandboxBench(); });
     afterEach(() => { bench.sandbox?.dispose(); });
 
     const up = async (...regions: GuestRegion[]): Promise<void> => {
+      bench = new SandboxBench({}, regions.map(({ sizeBytes }, index) => ({ name: `region${index}`, iova: 0x1_0000 * (index + 1), sizeBytes })));
       bench.regions = regions;
-      bench.start(await tier.load(calculator, "calculator.js", { memoryBytes: 8 * 2 ** 20, turnMs: 1000, stackBytes: 128 * 1024, sharedBytes: regions.length * (regionBytes + 4096) }));
+      const limits = { memoryBytes: 8 * 2 ** 20, turnMs: 1000, stackBytes: 128 * 1024, sharedBytes: regions.length * (regionBytes + 4096) };
+      await bench.load(tier, isScript ? calculator : undefined, limits);
+      if (!isScript) await bench.deliver(RecordKind.init, 0, 0);
+    };
+    /** What the guest answers; undefined when it says nothing, because it failed or had nothing to say. */
+    const ask = async (command: string): Promise<string | undefined> => {
+      if (isScript) return evaluate(command);
+      await bench.command(command);
+      return bench.said.at(-1);
     };
     const evaluate = async (code: string): Promise<string | undefined> => {
       bench.logs.length = 0;
@@ -42,24 +75,41 @@ export function sandboxMemorySuite(title: string, tier: SandboxTier, sharePages:
       test("it starts zeroed, and each side sees the other's bytes at sync calls only", async () => {
         await up(copied);
         bench.device.fill(9);
-        expect(await evaluate("m = new Uint8Array(bridge.memory(0)), m.length + ' ' + m[100] + ' ' + m[8191]")).toBe("8192 0 0");
-        expect(await evaluate("m[100] = 5, bridge.sync(0, 100, 1, 1), m[101]")).toBe("0");
+        expect([await ask(tell.peek(0, 100, 1)), await ask(tell.peek(0, 8191, 1))]).toEqual(["0", "0"]);
+        await ask(tell.poke(0, 100, 5));
+        await ask(tell.sync(0, 100, 1, 1));
         expect([bench.device[99], bench.device[100], bench.device[101]]).toEqual([9, 5, 9]);
-        expect(await evaluate("bridge.shared(0)")).toBe("0");
-        expect(await evaluate("bridge.sync(0, 96, 8, 0), [...m.subarray(95, 105)].join()")).toBe("0,9,9,9,9,5,9,9,9,0");
+        expect(await ask(tell.peek(0, 101, 1))).toBe("0");
+        expect(await ask(tell.shared(0))).toBe("0");
+        await ask(tell.sync(0, 96, 8, 0));
+        expect(await ask(tell.peek(0, 95, 10))).toBe("0,9,9,9,9,5,9,9,9,0");
         expect(bench.copies).toEqual([[0, 100, 1, true], [0, 96, 8, false]]);
         expect(bench.failures).toEqual([]);
       });
 
-      test("a region's buffer is one object, which the guest can neither resize nor transfer", async () => {
+      test("regions are apart", async () => {
+        await up(copied, copied);
+        for (const offset of [0, 8191]) await ask(tell.poke(0, offset, 7));
+        expect([await ask(tell.peek(0, 0, 1)), await ask(tell.peek(1, 0, 1)), await ask(tell.peek(1, 8191, 1))]).toEqual(["7", "0", "0"]);
+      });
+
+      test.each([
+        ["another region", 1, 0, 8], ["a negative region", -1, 0, 8], ["beyond the end", 0, 8190, 4], ["before the start", 0, -1, 4], ["all addresses", 0, 0, -1],
+      ])("sync of %s is a denial, which finishes the guest", async (_name, region, offset, sizeBytes) => {
+        await up(copied);
+        expect(await ask(tell.sync(region, offset, sizeBytes, 1))).toBeUndefined();
+        expect(bench.failures[0]).toMatchObject({ code: "CapabilityViolation" });
+        expect(bench.copies).toEqual([]);
+      });
+
+      if (isScript) test("a region's buffer is one object, which the guest can neither resize nor transfer", async () => {
         await up(copied, copied);
         expect(await evaluate("bridge.memory(0) === bridge.memory(0) || new Uint8Array(bridge.memory(0)).fill(7)[0] === new Uint8Array(bridge.memory(0))[0]")).toBe("true");
         expect(await evaluate("new Uint8Array(bridge.memory(1))[0]")).toBe("0");
       });
 
-      test.each([
-        ["another region", "bridge.sync(1, 0, 8, 1)"], ["a negative region", "bridge.sync(-1, 0, 8, 1)"], ["beyond the end", "bridge.sync(0, 8190, 4, 1)"],
-        ["before the start", "bridge.sync(0, -1, 4, 0)"], ["a fraction", "bridge.sync(0, 0.5, 4, 0)"], ["endlessly much", "bridge.sync(0, 0, Infinity, 1)"],
+      if (isScript) test.each([
+        ["a fraction", "bridge.sync(0, 0.5, 4, 0)"], ["endlessly much", "bridge.sync(0, 0, Infinity, 1)"],
         ["the buffer of another region", "bridge.memory(1)"], ["whether another region is shared", "bridge.shared(7)"],
       ])("%s is a denial, which finishes the guest", async (_name, code) => {
         await up(copied);
@@ -68,7 +118,7 @@ export function sandboxMemorySuite(title: string, tier: SandboxTier, sharePages:
         expect(bench.copies).toEqual([]);
       });
 
-      test("what is no number is refused without running any of the guest's code", async () => {
+      if (isScript) test("what is no number is refused without running any of the guest's code", async () => {
         await up(copied);
         await evaluate("bridge.sync(0, { valueOf() { bridge.log(40, 'converted'); return 0; } }, 8, 1)");
         expect(bench.logs.filter(([, text]) => text === "converted")).toEqual([]);
@@ -82,13 +132,16 @@ export function sandboxMemorySuite(title: string, tier: SandboxTier, sharePages:
         try {
           pages.device.set([1, 2, 3], 4094);
           await up(pages.region);
-          expect(await evaluate("m = new Uint8Array(bridge.memory(0)), [...m.subarray(4094, 4097)].join()")).toBe("1,2,3");
-          expect(await evaluate("m[8191] = 77, bridge.sync(0, 0, 8192, 1), bridge.sync(0, 0, 8192, 0), 'done'")).toBe("done");
-          expect([pages.device[8191], bench.copies, await evaluate("bridge.shared(0)")]).toEqual([77, [], "1"]);
+          expect(await ask(tell.peek(0, 4094, 3))).toBe("1,2,3");
+          await ask(tell.poke(0, 8191, 77));
+          await ask(tell.sync(0, 0, 8192, 1));
+          await ask(tell.sync(0, 0, 8192, 0));
+          expect([pages.device[8191], bench.copies, await ask(tell.shared(0))]).toEqual([77, [], "1"]);
           pages.revoke();
-          expect(await evaluate("[m[4094], m[8191]].join()")).toBe("0,0");
-          expect(await evaluate("m.fill(255), m[0]")).toBe("255");
-          expect([pages.device[0], pages.device[8191]]).toEqual([0, 77]);
+          expect([await ask(tell.peek(0, 4094, 1)), await ask(tell.peek(0, 8191, 1))]).toEqual(["0", "0"]);
+          await ask(tell.poke(0, 0, 255));
+          expect(await ask(tell.peek(0, 0, 1))).toBe("255");
+          expect([pages.device[0], pages.device[8191], bench.failures]).toEqual([0, 77, []]);
         } finally {
           pages.close();
         }

@@ -1,8 +1,12 @@
 /** Runs the suite of DMA memory on every tier. */
 import { closeSync } from "node:fs";
+import { describe } from "vitest";
+import { protectMemory } from "../../runtime/host/protect-memory.ts";
 import { loadAddon } from "../../runtime/native/addon.ts";
 import { createQuickJsTier } from "../../runtime/sandbox/quickjs/tier.ts";
+import { createWasmTier } from "../../runtime/sandbox/wasm/tier.ts";
 import { workerTier } from "../../runtime/sandbox/worker/tier.ts";
+import { compilerAvailable } from "../fixtures/kernel-available.ts";
 import { type SharedPages, sandboxMemorySuite } from "./sandbox-memory.suite.ts";
 
 function sharePages(sizeBytes: number): SharedPages {
@@ -30,4 +34,7 @@ function sharePages(sizeBytes: number): SharedPages {
 
 sandboxMemorySuite("quickjs, fast calls", createQuickJsTier({ callPath: "fast" }), sharePages);
 sandboxMemorySuite("quickjs, public calls", createQuickJsTier({ callPath: "public" }), sharePages);
+describe.skipIf(!(await compilerAvailable()))("in C", () => {
+  sandboxMemorySuite("wasm", createWasmTier({ protect: protectMemory }), sharePages);
+});
 sandboxMemorySuite("worker", workerTier, sharePages);

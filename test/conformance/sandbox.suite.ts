@@ -4,15 +4,26 @@ import { IrqOp } from "../../runtime/api/bridge.ts";
 import { RecordKind } from "../../runtime/api/records.ts";
 import { maxLogChars } from "../../runtime/sandbox/guest-calls.ts";
 import { GuestLoadError, type SandboxTier } from "../../runtime/sandbox/sandbox.ts";
+import { prepareModule } from "../../runtime/sandbox/wasm/prepare-module.ts";
+import { moduleOf } from "../fixtures/module-text.ts";
 import { mapStack } from "../../runtime/host/source-position.ts";
 import { SandboxBench, benchLimits, probeBundle } from "./sandbox-bench.ts";
 
 export interface SandboxSuiteOptions {
-  /** Whether the tier itself ends turns that take too long and guests that take too much memory. */
-  readonly containsRunaways: boolean;
+  /** Commands of the probe that never end, and as what the tier itself ends them. */
+  readonly runaways: Readonly<Record<string, "turn-limit" | "memory">>;
+  /** What the tier runs: scripts have exceptions and promises; a module's first failure is its last. */
+  readonly guest: "script" | "module";
 }
 
-export function sandboxSuite(title: string, tier: SandboxTier, { containsRunaways }: SandboxSuiteOptions): void {
+/** What differs between the probe's two versions: what failures of its own are called, and where they come from. */
+const probes = {
+  script: { thrown: "ProbeError", explodeFile: "src/explode.ts", explodeLine: 3, driverFile: "src/driver.ts" },
+  module: { thrown: "Bug", explodeFile: "explode.c", explodeLine: 7, driverFile: "probe.c" },
+} as const;
+
+export function sandboxSuite(title: string, tier: SandboxTier, { runaways, guest }: SandboxSuiteOptions): void {
+  const probe = probes[guest];
   describe(`sandbox: ${title}`, () => {
     let bench: SandboxBench;
     beforeEach(() => { bench = new SandboxBench(); });
@@ -49,7 +60,7 @@ export function sandboxSuite(title: string, tier: SandboxTier, { containsRunaway
       });
 
       test("a spare that is never started can be disposed", async () => {
-        const { code, name } = await probeBundle();
+        const { code, name } = await probeBundle(tier.name);
         const spare = await tier.load(code, name, benchLimits);
         spare.dispose();
         bench.start(spare);
@@ -58,7 +69,14 @@ export function sandboxSuite(title: string, tier: SandboxTier, { containsRunaway
       });
     });
 
-    describe("load", () => {
+    test("code of another tier is a GuestLoadError", async () => {
+      const other = guest === "script" ? await prepareModule("other.wasm", moduleOf({}), { isCounted: false, checksNull: true }) : "(() => () => {})";
+      const error = await tier.load(other, "other", benchLimits).then(() => "loaded", (thrown: unknown) => thrown);
+      expect(error).toBeInstanceOf(GuestLoadError);
+      expect((error as GuestLoadError).failure).toMatchObject({ phase: "load", name: "BundleInvalid", code: "BundleInvalid" });
+    });
+
+    if (guest === "script") describe("load", () => {
       const load = (code: string): Promise<unknown> => tier.load(code, "inline.js", benchLimits).then(() => "loaded", (error: unknown) => error);
 
       test.each([
@@ -132,12 +150,11 @@ export function sandboxSuite(title: string, tier: SandboxTier, { containsRunaway
     });
 
     describe("failures", () => {
-      test.each([
-        ["init", "throw", { name: "ProbeError", message: "in init" }],
-        ["init", "reject", { name: "TypeError", message: "rejected init" }],
-      ])("%s: %s", async (phase, how, failure) => {
+      const inInit: [how: string, name: string, message: string][] = [["throw", probe.thrown, "in init"]];
+      if (guest === "script") inInit.push(["reject", "TypeError", "rejected init"]);
+      test.each(inInit)("in init: %s", async (how, name, message) => {
         bench = await new SandboxBench({ init: how }).up(tier);
-        expect(bench.failures).toMatchObject([{ kind: "exception", phase, ...failure }]);
+        expect(bench.failures).toMatchObject([{ kind: "exception", phase: "init", name, message }]);
         expect(bench.outputs).toEqual([]);
       });
 
@@ -154,15 +171,17 @@ export function sandboxSuite(title: string, tier: SandboxTier, { containsRunaway
         expect(bench.failures).toMatchObject([{ kind: "exception", phase: "timer" }]);
       });
 
-      test.each([
-        ["throw", "kaput", { name: "ProbeError", message: "kaput" }],
-        ["reject", "after a while", { name: "ProbeError", message: "after a while" }],
-        ["throwText", "no error object", { name: "Error", message: "no error object" }],
-        ["wrongArgument", "", { name: "TypeError", message: "write: value is not a number" }],
-      ])("in an operation: %s", async (verb, argument, failure) => {
+      const inOperation: [command: string, name: string, message: string][] = [["throw kaput", probe.thrown, "kaput"]];
+      if (guest === "script") {
+        inOperation.push(
+          ["reject after a while", probe.thrown, "after a while"], ["throwText no error object", "Error", "no error object"],
+          ["wrongArgument", "TypeError", "write: value is not a number"],
+        );
+      }
+      test.each(inOperation)("in an operation: %s", async (command, name, message) => {
         await bench.up(tier);
-        await bench.command(`${verb} ${argument}`);
-        expect(bench.failures).toMatchObject([{ kind: "exception", phase: "operation", ...failure }]);
+        await bench.command(command);
+        expect(bench.failures).toMatchObject([{ kind: "exception", phase: "operation", name, message }]);
         expect(bench.replies).toEqual([]);
       });
 
@@ -185,10 +204,9 @@ export function sandboxSuite(title: string, tier: SandboxTier, { containsRunaway
       test("stacks lead to the author's files and lines", async () => {
         await bench.up(tier);
         await bench.command("throw here");
-        const frames = mapStack(bench.failures[0]!.stack, await probeBundle());
-        expect(frames[0]).toMatchObject({ file: "src/explode.ts", line: 3, functionName: "explode" });
-        expect(frames.map(({ file }) => file)).toContain("src/driver.ts");
-        expect(new Set(frames.map(({ file }) => file))).toEqual(new Set(["src/explode.ts", "src/driver.ts"]));
+        const frames = mapStack(bench.failures[0]!.stack, await probeBundle(tier.name));
+        expect(frames[0]).toMatchObject({ file: probe.explodeFile, line: probe.explodeLine, functionName: "explode" });
+        expect(new Set(frames.map(({ file }) => file))).toEqual(new Set([probe.explodeFile, probe.driverFile]));
       });
     });
 
@@ -200,17 +218,17 @@ export function sandboxSuite(title: string, tier: SandboxTier, { containsRunaway
         expect(bench.failures).toMatchObject([{ kind: "exception", phase: "operation", code: "CapabilityViolation", name: "CapabilityViolation" }]);
         expect(bench.failures[0]!.message).toContain("outside registers");
         expect(bench.accesses).toEqual([]);
-        expect(mapStack(bench.failures[0]!.stack, await probeBundle())[0]).toMatchObject({ file: "src/driver.ts" });
+        expect(mapStack(bench.failures[0]!.stack, await probeBundle(tier.name))[0]).toMatchObject({ file: probe.driverFile });
       });
 
-      test("count also when the guest swallows them; what it sends afterwards is dropped", async () => {
+      if (guest === "script") test("count also when the guest swallows them; what it sends afterwards is dropped", async () => {
         await bench.command("swallow");
         expect(bench.failures).toMatchObject([{ code: "CapabilityViolation" }]);
         expect(bench.said).toEqual([]);
         expect(bench.replies).toEqual([]);
       });
 
-      test("in a promise job", async () => {
+      if (guest === "script") test("in a promise job", async () => {
         await bench.command("denyLater");
         expect(bench.failures).toMatchObject([{ code: "CapabilityViolation" }]);
       });
@@ -242,6 +260,14 @@ export function sandboxSuite(title: string, tier: SandboxTier, { containsRunaway
         expect(bench.said).toEqual(["normal"]);
       });
 
+      test("a promise that is rejected in an operation's place is the driver's failure", async () => {
+        await bench.deliver(RecordKind.init, 0, 0);
+        bench.sandbox.inject("operation", "async () => { await null; throw new RangeError('injected later') }");
+        await bench.command("echo replaced");
+        expect(bench.failures).toMatchObject([{ kind: "exception", phase: "operation", name: "RangeError", message: "injected later" }]);
+        expect(bench.replies).toEqual([]);
+      });
+
       test("replaces an interrupt handler", async () => {
         await bench.deliver(RecordKind.init, 0, 0);
         bench.sandbox.inject("irq", "() => {}");
@@ -263,8 +289,7 @@ export function sandboxSuite(title: string, tier: SandboxTier, { containsRunaway
     });
 
     // Where the tier does not contain them, the thread's own limits and the watchdog do; running them here would end the test's process.
-    const runaways = containsRunaways ? [["spin", "turn-limit"], ["spinJobs", "turn-limit"], ["fill", "memory"]] : [];
-    for (const [verb = "", kind] of runaways) {
+    for (const [verb, kind] of Object.entries(runaways)) {
       test(`runaway: ${verb} ends as ${kind}`, async () => {
         await bench.up(tier);
         await bench.command(verb);

@@ -2,14 +2,31 @@
 import { Worker } from "node:worker_threads";
 import { describe, expect, test } from "vitest";
 import { threadEntry } from "../../runtime/bus/thread-entry.ts";
+import { protectMemory } from "../../runtime/host/protect-memory.ts";
 import { type QuickJsSandbox, createQuickJsTier } from "../../runtime/sandbox/quickjs/tier.ts";
+import type { SandboxTier } from "../../runtime/sandbox/sandbox.ts";
+import { createWasmTier } from "../../runtime/sandbox/wasm/tier.ts";
 import { workerTier } from "../../runtime/sandbox/worker/tier.ts";
+import { compilerAvailable } from "../fixtures/kernel-available.ts";
+import { moduleProbe } from "../fixtures/module-probe.ts";
 import { SandboxBench, benchLimits, probeBundle } from "./sandbox-bench.ts";
 import { sandboxSuite } from "./sandbox.suite.ts";
 
-sandboxSuite("quickjs, fast calls", createQuickJsTier({ callPath: "fast" }), { containsRunaways: true });
-sandboxSuite("quickjs, public calls", createQuickJsTier({ callPath: "public" }), { containsRunaways: true });
-sandboxSuite("worker", workerTier, { containsRunaways: false });
+const scriptRunaways = { spin: "turn-limit", spinJobs: "turn-limit", fill: "memory" } as const;
+/** What the tier is without the addon: the same module, made to check its addresses itself. */
+const checkingTier: SandboxTier = {
+  name: "wasm",
+  load: async (code, name, limits) => createWasmTier().load(typeof code === "string" ? code : (await moduleProbe({ isCounted: true, checksNull: true })).code, name, limits),
+};
+const moduleRunaways = { spin: "turn-limit", "fault 9": "memory" } as const;
+
+sandboxSuite("quickjs, fast calls", createQuickJsTier({ callPath: "fast" }), { guest: "script", runaways: scriptRunaways });
+sandboxSuite("quickjs, public calls", createQuickJsTier({ callPath: "public" }), { guest: "script", runaways: scriptRunaways });
+describe.skipIf(!(await compilerAvailable()))("in C", () => {
+  sandboxSuite("wasm, its first page protected", createWasmTier({ protect: protectMemory }), { guest: "module", runaways: moduleRunaways });
+  sandboxSuite("wasm, its addresses checked", checkingTier, { guest: "module", runaways: moduleRunaways });
+});
+sandboxSuite("worker", workerTier, { guest: "script", runaways: {} });
 
 describe("quickjs", () => {
   test("takes the fast path by itself, and says so", async () => {
@@ -52,7 +69,7 @@ describe("quickjs", () => {
 
 describe("worker", () => {
   test("what nobody caught in the driver's thread is the driver's failure", async () => {
-    const { code, name } = await probeBundle();
+    const { code, name } = await probeBundle("worker");
     const script = `
       const { parentPort, workerData } = require("node:worker_threads");
       (async () => {

@@ -40,7 +40,7 @@ class Rig {
       space: (device, window) => space(`${device}.${window}`), line: (number) => (number === 4 ? own : this.foreign),
       irqNumber: (device) => (device === "mine" ? 4 : 9), flush: () => undefined, advance: () => undefined, idleMicros: () => Infinity,
       statistics: () => ({}), close: () => undefined, openDomain: () => undefined, setBusMaster: () => undefined, resetDevice: () => undefined,
-      powerCut: () => undefined,
+      powerCut: () => undefined, plug: () => undefined,
     };
     this.server = new ChannelServer(this.handle, backend, (report) => this.reports.push(report));
   }

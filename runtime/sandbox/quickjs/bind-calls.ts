@@ -3,7 +3,7 @@ import type { QuickJSContext, QuickJSHandle } from "quickjs-emscripten";
 import { AirlockError } from "../../api/errors.ts";
 import type { GuestCalls, GuestError } from "../guest-calls.ts";
 import { type CallFunction, type Engine, GuestMemoryFull } from "./engine.ts";
-import { wasm } from "./web-assembly.ts";
+import { wasm } from "../web-assembly.ts";
 
 /** How bridge calls reach the host: `fast` reads arguments from the guest's memory, `public` goes through the library. */
 export type CallPath = "fast" | "public";

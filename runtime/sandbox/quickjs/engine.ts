@@ -5,7 +5,7 @@ import { RELEASE_SYNC, newQuickJSWASMModuleFromVariant, newVariant } from "quick
 import type { QuickJSContext, QuickJSRuntime } from "quickjs-emscripten";
 import { AirlockError } from "../../api/errors.ts";
 import type { SandboxLimits } from "../sandbox.ts";
-import { type WasmImports, type WasmInstance, type WasmMemory, type WasmModule, wasm } from "./web-assembly.ts";
+import { type WasmImports, type WasmInstance, type WasmMemory, type WasmModule, wasm } from "../web-assembly.ts";
 
 /** Pages the build's memory import asks for at least (16 MiB of address space; only touched pages take memory). */
 const leastPages = 256;

@@ -5,10 +5,10 @@ import { AirlockError } from "../../api/errors.ts";
 import { RecordKind, putRecord, recordHeaderBytes } from "../../api/records.ts";
 import { GuestCalls, exceptionFailure, maxMessageChars, maxNameChars, maxStackChars, phaseOf } from "../guest-calls.ts";
 import { type GuestBytes, GuestMemory } from "../guest-memory.ts";
-import { type GuestRegion, GuestLoadError, type LoadedSandbox, type Sandbox, type SandboxCalls, type SandboxLimits, type SandboxTier } from "../sandbox.ts";
+import { type GuestRegion, GuestLoadError, type LoadedSandbox, type Sandbox, type SandboxCalls, type SandboxLimits, type SandboxTier, wrongCode } from "../sandbox.ts";
 import { type CallPath, type GuestResult, adopt, bindCalls, expectValue } from "./bind-calls.ts";
 import { type Engine, GuestMemoryFull, createEngine, quickJsModule } from "./engine.ts";
-import { type WasmModule, wasm } from "./web-assembly.ts";
+import { type WasmModule, wasm } from "../web-assembly.ts";
 import { preludeCalls, preludeSource } from "./prelude.ts";
 
 export interface QuickJsOptions {
@@ -46,6 +46,7 @@ export function createQuickJsTier(options: QuickJsOptions = {}): SandboxTier {
   return {
     name: "quickjs",
     load: async (bundle, name, limits) => {
+      if (typeof bundle !== "string") throw wrongCode(name, "quickjs");
       const guest = await QuickJsGuest.create(limits, options);
       guest.load(bundle, name);
       return guest;

@@ -5,7 +5,7 @@ import { AirlockError } from "../../api/errors.ts";
 import { RecordKind, putRecord, recordHeaderBytes } from "../../api/records.ts";
 import { GuestCalls, phaseOf } from "../guest-calls.ts";
 import { type GuestBytes, GuestMemory } from "../guest-memory.ts";
-import { GuestLoadError, type GuestRegion, type LoadedSandbox, type Sandbox, type SandboxCalls, type SandboxTier } from "../sandbox.ts";
+import { GuestLoadError, type GuestRegion, type LoadedSandbox, type Sandbox, type SandboxCalls, type SandboxTier, wrongCode } from "../sandbox.ts";
 
 /** A sandbox of this tier: what only code in a thread of its own can do by accident comes back by `stray`. */
 export interface WorkerSandbox extends Sandbox {
@@ -15,7 +15,10 @@ export interface WorkerSandbox extends Sandbox {
 
 export const workerTier: SandboxTier = {
   name: "worker",
-  load: async (bundle, name) => new WorkerGuest(bundle, name),
+  load: async (bundle, name) => {
+    if (typeof bundle !== "string") throw wrongCode(name, "worker");
+    return new WorkerGuest(bundle, name);
+  },
 };
 
 class WorkerGuest implements LoadedSandbox, WorkerSandbox {

@@ -1,7 +1,7 @@
 /** The least machine there is: a simulated chip, a driver and its shadow in one thread under a virtual clock. */
 import type { DriverDefinition } from "../../../runtime/api/driver.ts";
 import { RecordKind } from "../../../runtime/api/records.ts";
-import { type TestDriver, startDriver } from "../../../runtime/api/testing.ts";
+import { type TestDriver, type TestWindow, startDriver } from "../../../runtime/api/testing.ts";
 import type { ClassContract } from "../../../runtime/api/contract.ts";
 import type { CreateShadow, DriverPort, Shadow } from "../../../runtime/classes/shadow.ts";
 import type { ModelDefinition, SerialPeer } from "../../../runtime/bus/device.ts";
@@ -11,8 +11,9 @@ import { levelPin, modelEnvironment } from "../../fixtures/model-environment.ts"
 
 export interface InProcessParts<S extends Shadow, Client> {
   readonly model: ModelDefinition;
-  readonly window: { readonly name: string; readonly sizeBytes: number };
-  readonly irq: string;
+  /** Bytes and access widths of each window, by name. */
+  readonly windows: Readonly<Record<string, Pick<TestWindow, "sizeBytes" | "widths">>>;
+  readonly irq?: string;
   readonly peer?: SerialPeer;
   readonly driver: DriverDefinition;
   readonly createShadow: CreateShadow<S>;
@@ -28,10 +29,10 @@ export async function bringUp<S extends Shadow, Client>(parts: InProcessParts<S,
   let level = false;
   let driver: TestDriver<ClassContract> | undefined;
   const live = parts.model.create(
-    { name: "device", compatible: parts.model.compatible, windows: {}, irqs: { [parts.irq]: 1 }, options: {} },
+    { name: "device", compatible: parts.model.compatible, windows: {}, irqs: parts.irq === undefined ? {} : { [parts.irq]: 1 }, options: {} },
     modelEnvironment({
       clock, epochMs: Date.UTC(2026, 10, 20, 12, 0, 0, 300),
-      irq: () => levelPin((asserted) => { level = asserted; driver?.setIrq(parts.irq, asserted); }), ...(parts.peer && { serial: parts.peer }),
+      irq: (name) => levelPin((asserted) => { level = asserted; driver?.setIrq(name, asserted); }), requestReset: () => shadow.resetRequested?.(), ...(parts.peer && { serial: parts.peer }),
     }),
   );
   const pump = (): void => {
@@ -53,10 +54,10 @@ export async function bringUp<S extends Shadow, Client>(parts: InProcessParts<S,
   };
   const start = async (): Promise<void> => {
     const mine = ++generation;
-    const space = live.spaces[parts.window.name]!;
-    const running = await startDriver(parts.driver, { clock, windows: { [parts.window.name]: { sizeBytes: parts.window.sizeBytes, space } }, irqs: [parts.irq] });
+    const windows = Object.fromEntries(Object.entries(parts.windows).map(([name, window]) => [name, { ...window, space: live.spaces[name]! }]));
+    const running = await startDriver(parts.driver, { clock, windows, irqs: parts.irq === undefined ? [] : [parts.irq] });
     driver = running;
-    running.setIrq(parts.irq, level);
+    if (parts.irq !== undefined) running.setIrq(parts.irq, level);
     const port: DriverPort = {
       generation: BigInt(mine),
       send: (_kind, id, tag, payload) => {

@@ -107,11 +107,17 @@ async function there(bench: NetBench, { send, came }: Opened, frames: readonly U
   return came;
 }
 
-/** Whether a frame from that address finds its way back. */
+/** Whether frames from that address find their way back. */
 async function comesBack(bench: NetBench, opened: Opened, source: readonly number[]): Promise<boolean> {
   opened.came.length = 0;
   await opened.send([frame(source, 1), frame(source, 2)]);
   return eventually(bench, () => opened.came.length === 2, quietMs, 5);
+}
+
+/** The same for some that shall: sent again and again, because cards may lose what comes while their filters change. */
+async function passes(bench: NetBench, opened: Opened, source: readonly number[]): Promise<boolean> {
+  for (let spentMs = 0; spentMs < waitMs; spentMs += quietMs) if (await comesBack(bench, opened, source)) return true;
+  return false;
 }
 
 function withNet(factory: NetBenchFactory, body: (bench: NetBench) => Promise<void>): Promise<void> {
@@ -151,33 +157,33 @@ export function netSuite(factory: NetBenchFactory): void {
 
     test("the card takes what is for it or for all, and the rest when it is told to", run(async (bench, opened) => {
       const { net } = opened;
-      expect(await comesBack(bench, opened, broadcast)).toBe(true);
+      expect(await passes(bench, opened, broadcast)).toBe(true);
       expect(await comesBack(bench, opened, elsewhere)).toBe(false);
       expect(await comesBack(bench, opened, group)).toBe(false);
       await soon(bench, net.configure({ multicast: ["01:00:5e:05:7a:b7"] }));
-      expect(await comesBack(bench, opened, group)).toBe(true);
+      expect(await passes(bench, opened, group)).toBe(true);
       await soon(bench, net.configure({ multicast: [] }));
       expect(await comesBack(bench, opened, group)).toBe(false);
       await soon(bench, net.configure({ allMulticast: true }));
-      expect(await comesBack(bench, opened, group)).toBe(true);
+      expect(await passes(bench, opened, group)).toBe(true);
       expect(await comesBack(bench, opened, elsewhere)).toBe(false);
       await soon(bench, net.configure({ promiscuous: true }));
-      expect(await comesBack(bench, opened, elsewhere)).toBe(true);
+      expect(await passes(bench, opened, elsewhere)).toBe(true);
     }));
 
     test("another address can be used, and given up again", run(async (bench, opened) => {
       const other = [0x02, 0x10, 0x20, 0x30, 0x40, 0x50];
       expect(await comesBack(bench, opened, other)).toBe(false);
       await soon(bench, opened.net.configure({ mac: "02:10:20:30:40:50" }));
-      expect(await comesBack(bench, opened, other)).toBe(true);
+      expect(await passes(bench, opened, other)).toBe(true);
       expect(await comesBack(bench, opened, opened.mac)).toBe(false);
     }));
 
     test("filters and address come back after a crash", run(async (bench, opened) => {
       await soon(bench, opened.net.configure({ mac: "02:10:20:30:40:50", multicast: ["01:00:5e:05:7a:b7"] }));
       await bench.crash();
-      expect(await comesBack(bench, opened, [0x02, 0x10, 0x20, 0x30, 0x40, 0x50])).toBe(true);
-      expect(await comesBack(bench, opened, group)).toBe(true);
+      expect(await passes(bench, opened, [0x02, 0x10, 0x20, 0x30, 0x40, 0x50])).toBe(true);
+      expect(await passes(bench, opened, group)).toBe(true);
       expect(await comesBack(bench, opened, opened.mac)).toBe(false);
     }));
 
@@ -186,7 +192,7 @@ export function netSuite(factory: NetBenchFactory): void {
       expect(await comesBack(bench, opened, opened.mac)).toBe(false);
       await soon(bench, opened.net.configure({ up: true }));
       expect(await eventually(bench, () => opened.net.link.up, waitMs)).toBe(true);
-      expect(await comesBack(bench, opened, opened.mac)).toBe(true);
+      expect(await passes(bench, opened, opened.mac)).toBe(true);
     }));
 
     test("through crashes no frame is changed, and none is missing that no crash explains", () => withNet(factory, async (bench) => {
@@ -224,7 +230,7 @@ export function netSuite(factory: NetBenchFactory): void {
       net.close();
       expect(net.send([frame(mac, 1)])).toBe(0);
       const again = await openInterface(bench);
-      expect(await comesBack(bench, again, mac)).toBe(true);
+      expect(await passes(bench, again, mac)).toBe(true);
       expect(await comesBack(bench, again, elsewhere)).toBe(false);
     }));
   });

@@ -12,7 +12,7 @@ export default defineConfig({
     fileParallelism: false,
     pool: "forks",
     projects: [
-      project("unit", ["runtime/**/*.test.ts", "drivers/*/*.test.ts"]),
+      project("unit", ["runtime/**/*.test.ts", "shims/**/*.test.ts", "drivers/*/*.test.ts"]),
       project("conformance", ["test/conformance/**/*.test.ts"]),
       project("system", ["test/system/**/*.test.ts"]),
       project("escape", ["test/escape/**/*.test.ts"]),

@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* The generic one does. */
+#include <asm-generic/local64.h>

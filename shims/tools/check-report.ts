@@ -1,0 +1,74 @@
+/** Sums up a check of all drivers: a table of how far they come, and what most of them lack. */
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+import { checkedFolders, type DriverCheck, type DriverState } from "./check-drivers.ts";
+
+/** So many of a list are shown to people; --json has all. */
+const shownEntries = 25;
+
+/** How many drivers of one kind come how far. Each number includes those that come farther. */
+export interface KindSummary {
+  readonly kind: string;
+  readonly drivers: number;
+  readonly compile: number;
+  readonly link: number;
+  readonly complete: number;
+}
+
+/** A name, and how many drivers lack it. */
+export interface Lack {
+  readonly name: string;
+  readonly drivers: number;
+}
+
+export interface CheckSummary {
+  readonly kinds: readonly KindSummary[];
+  readonly total: KindSummary;
+  readonly missingFunctions: readonly Lack[];
+  readonly missingData: readonly Lack[];
+  readonly mismatches: readonly Lack[];
+  readonly duplicates: readonly Lack[];
+  /** First errors of drivers that do not compile or link, without their places. */
+  readonly errors: readonly Lack[];
+}
+
+export function summaryOf(drivers: readonly DriverCheck[]): CheckSummary {
+  const kinds = checkedFolders.map(({ kind }) => kindSummary(kind, drivers.filter((one) => one.kind === kind)));
+  return {
+    kinds, total: kindSummary("all", drivers),
+    missingFunctions: counted(drivers, ({ missingFunctions }) => missingFunctions), missingData: counted(drivers, ({ missingData }) => missingData),
+    mismatches: counted(drivers, ({ mismatches }) => mismatches), duplicates: counted(drivers, ({ duplicates }) => duplicates),
+    errors: counted(drivers, ({ error }) => (error === "" ? [] : [error.replace(/^\S+?:\d+:\d+: /, "")])),
+  };
+}
+
+/** The summary's lines. `table` aligns rows. */
+export function summaryText({ kinds, total, ...lacks }: CheckSummary, table: (rows: readonly (readonly string[])[]) => string[]): string {
+  const rows = [...kinds, total].map(({ kind, drivers, compile, link, complete }) => [kind, String(drivers), `${compile}`, `${link}`, `${complete}`]);
+  return [
+    ...table([["KIND", "DRIVERS", "COMPILE", "LINK", "LACK NOTHING"], ...rows]),
+    ...lackLines("missing functions (each is a trap that says its name)", lacks.missingFunctions, table),
+    ...lackLines("missing variables (the driver cannot be linked)", lacks.missingData, table),
+    ...lackLines("functions called with another type than they have", lacks.mismatches, table),
+    ...lackLines("names defined twice", lacks.duplicates, table),
+    ...lackLines("first errors", lacks.errors, table),
+  ].join("\n");
+}
+
+function lackLines(title: string, list: readonly Lack[], table: (rows: readonly (readonly string[])[]) => string[]): string[] {
+  if (list.length === 0) return [];
+  const shown = list.slice(0, shownEntries);
+  const rest = list.length > shown.length ? [`... and ${list.length - shown.length} more; --json lists all`] : [];
+  return ["", `${title}: ${list.length}`, ...table([["DRIVERS", "NAME"], ...shown.map(({ name, drivers }) => [String(drivers), name])]), ...rest];
+}
+
+function kindSummary(kind: string, drivers: readonly DriverCheck[]): KindSummary {
+  const reached = (...states: readonly DriverState[]): number => drivers.filter(({ state }) => states.includes(state)).length;
+  return { kind, drivers: drivers.length, compile: reached("compiles", "links", "complete"), link: reached("links", "complete"), complete: reached("complete") };
+}
+
+/** The most often lacked first. */
+function counted(drivers: readonly DriverCheck[], of: (one: DriverCheck) => readonly string[]): Lack[] {
+  const counts = new Map<string, number>();
+  for (const name of drivers.flatMap((one) => [...new Set(of(one))])) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return [...counts].map(([name, count]) => ({ name, drivers: count })).sort((a, b) => b.drivers - a.drivers || (a.name < b.name ? -1 : 1));
+}

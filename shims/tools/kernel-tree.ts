@@ -1,0 +1,218 @@
+/** Finds modules in a kernel's tree, or in a folder outside of one, by what Kbuild's files say. */
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
+import { existsSync, readFileSync, readdirSync } from "node:fs";
+import path from "node:path";
+import { type ConfigSymbol, parseKconfig } from "./kconfig.ts";
+import type { CompileJob } from "./compiler.ts";
+import { type Config, type Kbuild, parseKbuild } from "./makefile.ts";
+
+/** A module as Kbuild would build it. */
+export interface KernelModule {
+  /** "some-card". */
+  readonly name: string;
+  /** Absolute. */
+  readonly folder: string;
+  /** The configuration symbol it is built for, without CONFIG_; undefined for obj-m. */
+  readonly symbol: string | undefined;
+  /** Its files and what Kbuild says about how they are compiled. */
+  readonly jobs: readonly CompileJob[];
+}
+
+/** Folders that are not descended into: other programs with Makefiles of their own, and other machines. */
+const notModules = new Set(["arch", "Documentation", "scripts", "tools", "usr", "samples", "certs"]);
+/** A tree has no deeper folders; a loop of links would. */
+const folderDepth = 12;
+
+export class KernelTree {
+  readonly root: string;
+  /** Symbols that the environment has, built in. */
+  readonly #environment: ReadonlyMap<string, string>;
+  readonly #kbuilds = new Map<string, Kbuild | undefined>();
+  #symbols: ReadonlyMap<string, ConfigSymbol> | undefined;
+  #places: ReadonlyMap<string, readonly string[]> | undefined;
+
+  constructor(root: string, environment: ReadonlyMap<string, string>) {
+    this.root = root;
+    this.#environment = environment;
+  }
+
+  /** The modules that are built for a configuration symbol, all over the tree. */
+  modulesFor(symbol: string): KernelModule[] {
+    return (this.#findPlaces().get(symbol) ?? []).flatMap((folder) => this.modulesIn(folder).filter((one) => one.symbol === symbol));
+  }
+
+  /** The modules of one folder's Makefile. */
+  modulesIn(folder: string): KernelModule[] {
+    const kbuild = this.#kbuild(folder, "");
+    if (kbuild === undefined) return [];
+    return kbuild.entries.filter(({ target }) => target.endsWith(".o")).map(({ target, symbol }) => this.#module(folder, target, symbol));
+  }
+
+  /** The modules that a file is part of; a Makefile above its folder may be the one that says so. */
+  modulesWith(file: string): KernelModule[] {
+    for (let folder = path.dirname(file), depth = 0; depth < 4; folder = path.dirname(folder), depth++) {
+      const found = this.modulesIn(folder).filter(({ jobs }) => jobs.some((job) => job.file === file));
+      if (found.length > 0 || folder === this.root || path.dirname(folder) === folder) return found;
+    }
+    return [];
+  }
+
+  /** Every folder at or below one that has a Makefile. */
+  foldersBelow(folder: string, depth = 0): string[] {
+    if (depth > folderDepth || !existsSync(folder)) return [];
+    const below = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory()).map((entry) => path.join(folder, entry.name)).sort();
+    return [...(makefileIn(folder) === undefined ? [] : [folder]), ...below.flatMap((one) => this.foldersBelow(one, depth + 1))];
+  }
+
+  /** Modules of its symbol besides a module itself, and of what that builds upon: code it may use. */
+  companions(module: KernelModule): KernelModule[] {
+    if (module.symbol === undefined) return [];
+    const under = this.#builtUpon(module.symbol, module.folder).flatMap((symbol) => this.modulesFor(symbol));
+    const beside = this.modulesIn(module.folder).filter(({ symbol }) => symbol === module.symbol);
+    const all = [...beside, ...under].filter(({ name, folder }) => name !== module.name || folder !== module.folder);
+    const each = all.filter((one, index) => all.findIndex(({ name, folder }) => name === one.name && folder === one.folder) === index);
+    // All of one link has one configuration.
+    const set = module.jobs[0]?.flags.filter((flag) => /^-DCONFIG_\w+_MODULE=1$/.test(flag)) ?? [];
+    return each.map((one) => ({ ...one, jobs: one.jobs.map(({ file, flags }) => ({ file, flags: [...new Set([...set, ...flags])] })) }));
+  }
+
+  /** Whether the tree knows the symbol at all. */
+  knows(symbol: string): boolean {
+    return this.#findSymbols().has(symbol) || this.#findPlaces().has(symbol);
+  }
+
+  /** Every symbol that some module is built for. */
+  moduleSymbols(): string[] {
+    return [...this.#findPlaces().keys()];
+  }
+
+  /**
+   * What a symbol selects and what that selects, and what both depend on of their own subsystem, as far as the environment has it
+   * not built in and it can be a module. Modules of other subsystems that it only depends on are left out: they would change
+   * structures that are everybody's.
+   */
+  #builtUpon(symbol: string, folder: string, found = new Set<string>()): string[] {
+    const { selects = [], needs = [] } = this.#findSymbols().get(symbol) ?? {};
+    const subsystem = this.#subsystem(folder);
+    const near = needs.filter((one) => (this.#findPlaces().get(one) ?? []).some((place) => this.#subsystem(place) === subsystem));
+    for (const one of [...selects, ...near]) {
+      if (found.has(one) || one === symbol || this.#environment.has(one) || this.#findSymbols().get(one)?.tristate !== true) continue;
+      found.add(one);
+      this.#builtUpon(one, folder, found);
+    }
+    return [...found];
+  }
+
+  /** "drivers/net" of drivers/net/ethernet/intel. */
+  #subsystem(folder: string): string {
+    return path.relative(this.root, folder).split("/").slice(0, 2).join("/");
+  }
+
+  #module(folder: string, target: string, symbol: string | undefined): KernelModule {
+    const name = path.basename(target, ".o");
+    const kbuild = this.#kbuild(folder, symbol ?? "")!;
+    const config = this.#config(symbol ?? "");
+    const parts = kbuild.partsOf(target, config) ?? [target];
+    const selected = symbol === undefined ? [] : [symbol, ...this.#builtUpon(symbol, folder)];
+    const moduleFile = this.#relative(path.join(folder, path.dirname(target), name));
+    const shared = [
+      "-DMODULE", ...selected.map((one) => `-DCONFIG_${one}_MODULE=1`),
+      `-DKBUILD_MODNAME="${cName(name)}"`, `-DKBUILD_MODFILE="${moduleFile}"`, `-D__KBUILD_MODNAME=kmod_${cName(name)}`,
+      ...this.#inherited(folder, config), ...kbuild.flags(config),
+      // Where a tree is says nothing about it; the compiler knows the kernel's already.
+      ...(folder.startsWith(`${this.root}/`) ? [] : [`-ffile-prefix-map=${folder}/=`]),
+    ];
+    const jobs = parts.map((part): CompileJob => ({
+      file: path.join(folder, part.replace(/\.o$/, ".c")),
+      flags: [...shared, `-DKBUILD_BASENAME="${cName(path.basename(part, ".o"))}"`, ...kbuild.flagsOf(part)],
+    }));
+    return { name, folder, symbol, jobs };
+  }
+
+  /** Flags that this folder's Makefile and those above it give to all below. */
+  #inherited(folder: string, config: Config): string[] {
+    const flags: string[] = [];
+    for (let one = folder; one.startsWith(this.root); one = path.dirname(one)) {
+      if (one !== this.root) flags.unshift(...(this.#kbuild(one, "")?.flagsBelow(config) ?? []));
+      if (path.dirname(one) === one) break;
+    }
+    return flags;
+  }
+
+  #config(own: string): Config {
+    return (symbol) => (symbol === own && own !== "" ? "m" : (this.#environment.get(symbol) ?? ""));
+  }
+
+  /** A folder's Makefile, read with `own` as a module. */
+  #kbuild(folder: string, own: string): Kbuild | undefined {
+    const key = `${folder}\0${own}`;
+    if (!this.#kbuilds.has(key)) {
+      const file = makefileIn(folder);
+      this.#kbuilds.set(key, file === undefined ? undefined : parseKbuild(readFileSync(file, "utf8"), this.#config(own), { folder, tree: this.root }));
+    }
+    return this.#kbuilds.get(key);
+  }
+
+  #relative(file: string): string {
+    const relative = path.relative(this.root, file);
+    return relative.startsWith("..") ? path.basename(file) : relative;
+  }
+
+  /** Symbol -> folders whose Makefile has objects for it. */
+  #findPlaces(): ReadonlyMap<string, readonly string[]> {
+    if (this.#places !== undefined) return this.#places;
+    const places = new Map<string, string[]>();
+    for (const folder of this.#allFolders()) {
+      const text = readFileSync(makefileIn(folder)!, "utf8");
+      for (const symbol of new Set([...text.matchAll(/^obj-\$[({]CONFIG_(\w+)[)}]/gm)].map(([, one]) => one!))) {
+        places.set(symbol, [...(places.get(symbol) ?? []), folder]);
+      }
+    }
+    this.#places = places;
+    return places;
+  }
+
+  #findSymbols(): ReadonlyMap<string, ConfigSymbol> {
+    if (this.#symbols !== undefined) return this.#symbols;
+    const symbols = new Map<string, ConfigSymbol>();
+    for (const folder of this.#allFolders(true)) {
+      for (const file of readdirSync(folder).filter((name) => name.startsWith("Kconfig"))) {
+        for (const symbol of parseKconfig(readFileSync(path.join(folder, file), "utf8"))) {
+          const known = symbols.get(symbol.name);
+          symbols.set(symbol.name, known === undefined ? symbol : {
+            ...known, tristate: known.tristate || symbol.tristate, selects: [...known.selects, ...symbol.selects], prompt: known.prompt || symbol.prompt,
+          });
+        }
+      }
+    }
+    this.#symbols = symbols;
+    return symbols;
+  }
+
+  #allFolders(withKconfig = false): string[] {
+    const tops = readdirSync(this.root, { withFileTypes: true })
+      .filter((entry) => entry.isDirectory() && !notModules.has(entry.name) && !entry.name.startsWith(".")).map((entry) => path.join(this.root, entry.name));
+    const walk = (folder: string, depth: number): string[] => {
+      if (depth > folderDepth) return [];
+      const entries = readdirSync(folder, { withFileTypes: true });
+      const has = withKconfig ? entries.some(({ name }) => name.startsWith("Kconfig")) : makefileIn(folder) !== undefined;
+      return [...(has ? [folder] : []), ...entries.filter((entry) => entry.isDirectory()).flatMap(({ name }) => walk(path.join(folder, name), depth + 1))];
+    };
+    return tops.flatMap((folder) => walk(folder, 0));
+  }
+}
+
+function makefileIn(folder: string): string | undefined {
+  return ["Kbuild", "Makefile"].map((name) => path.join(folder, name)).find((file) => existsSync(file));
+}
+
+function cName(name: string): string {
+  return name.replaceAll("-", "_");
+}
+
+/** The symbols that a header of "#define CONFIG_X value" lines sets. */
+export function readAutoconf(text: string): Map<string, string> {
+  const symbols = new Map<string, string>();
+  for (const [, name, value] of text.matchAll(/^#define CONFIG_(\w+)\s+(.*)$/gm)) symbols.set(name!, value === "1" ? "y" : value!.trim());
+  return symbols;
+}

@@ -10,12 +10,12 @@ import type { Platform } from "../bus/platform.ts";
 import type { Shadow, ShadowEnvironment } from "../classes/shadow.ts";
 import { loadAddon } from "../native/addon.ts";
 import { findExports } from "../exports/find-exports.ts";
-import { bundleDriver } from "../host/bundle.ts";
+import { packageCode } from "./package-code.ts";
 import type { PageGrants } from "../io-manager/io-manager.ts";
 import { matchDrivers } from "../io-manager/match.ts";
 import { lowerPriority } from "../host/thread-cpu.ts";
 import { ThreadHostFactory } from "../host/thread-host-factory.ts";
-import { type LoadedDriver, type LoadedMachine, loadMachine } from "../machine/load.ts";
+import { type LoadedDriver, type LoadedMachine, loadMachine, tierFor } from "../machine/load.ts";
 import type { TierName } from "../sandbox/sandbox.ts";
 import type { RestartOptions } from "../supervisor/restart-policy.ts";
 import { FlightRecorder } from "../trace/flight-recorder.ts";
@@ -104,7 +104,7 @@ export async function bringUp(options: BringUpOptions): Promise<BroughtUp> {
   try {
     const machine = await Machine.assemble<ChannelHandle>({
       loaded, clock, platform, hosts, logs, restart: options.restart, shadow: options.shadow, pages: pageGrants(),
-      bundle: ({ directory, manifest }) => bundleDriver(directory, manifest.main),
+      bundle: (loaded) => packageCode(loaded, { isCounted: false }),
       trace: recorder,
       dump: (driver, failure, generation) => dumps.keep(driver, failure, generation),
       lastGeneration: (driver) => generations.last(driver),
@@ -161,7 +161,7 @@ function demotion(): ((threadId: number) => void) | undefined {
 
 function overrideTier(loaded: LoadedMachine, sandbox: TierName | undefined): LoadedMachine {
   if (sandbox === undefined) return loaded;
-  return { ...loaded, drivers: loaded.drivers.map((driver) => ({ ...driver, entry: { ...driver.entry, sandbox } })) };
+  return { ...loaded, drivers: loaded.drivers.map((driver) => ({ ...driver, entry: { ...driver.entry, sandbox: tierFor(driver.package.manifest, sandbox) } })) };
 }
 
 /** A file of the platform's folder. @throws AirlockError PlatformUnavailable */

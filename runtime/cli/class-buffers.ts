@@ -2,10 +2,11 @@
 import type { DmaMapping } from "../bus/iommu.ts";
 import type { RamAccess } from "../bus/ram.ts";
 import type { DmaBuffers } from "../classes/shadow.ts";
+import { holdsBuffers } from "../io-manager/dma-memory.ts";
 
-/** The region that is not the driver's; undefined when there is none. */
+/** The region that is the class's; undefined when there is none. */
 export function classBuffers(mappings: readonly DmaMapping[], ram: RamAccess | undefined): DmaBuffers | undefined {
-  const region = mappings.find(({ guest }) => !guest);
+  const region = mappings.find(holdsBuffers);
   if (region === undefined || ram === undefined) return undefined;
   const { iova, sizeBytes, ramOffset } = region;
   const check = (offset: number, length: number): void => {

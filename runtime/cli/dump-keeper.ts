@@ -62,12 +62,12 @@ export class DumpKeeper {
     driver: MachineDriver, failure: Failure, generation: bigint, recorders: Readonly<Record<string, Snapshot>>,
     lines: readonly { readonly micros: number; readonly level: number; readonly text: string }[], epochMs: number, restarts: number,
   ): Promise<void> {
-    const { manifest } = driver.assignment.package;
+    const { windows, irqs } = driver.assignment.grant;
     const { contract } = driver.shadow;
     const result = await writeDump(this.#directory, createDump({
       machine: this.#machine, driver: driver.name, generation, epochMs, failure, recorders,
       names: {
-        windows: Object.keys(manifest.needs.windows), irqs: manifest.needs.irqs,
+        windows: windows.map(({ name }) => name), irqs: irqs.map(({ name }) => name),
         operations: contract.operationList.map(({ name }) => name), events: contract.eventList.map(({ name }) => name),
         queues: contract.queueList.map(({ name }) => name),
       },

@@ -12,7 +12,7 @@ import type { DriverBundle, HostFactory, HostSpec } from "../host/driver-host.ts
 import { IoManager, type PageGrants } from "../io-manager/io-manager.ts";
 import { Ledger } from "../io-manager/ledger.ts";
 import { type Assignment, matchDrivers } from "../io-manager/match.ts";
-import type { LoadedDriver, LoadedMachine } from "../machine/load.ts";
+import { type LoadedDriver, type LoadedMachine, tierFor } from "../machine/load.ts";
 import type { LoadedManifest } from "../machine/manifest.ts";
 import { advice } from "../machine/suggest.ts";
 import { openRam } from "../native/ram.ts";
@@ -72,6 +72,8 @@ export class Machine<Handle = unknown> {
   #closed: Promise<ShutdownReport> | undefined;
   /** Why the platform was lost, once it was. */
   lost: string | undefined;
+  /** What asked for the machine's reset last, which nobody here does: a watchdog that ran out. */
+  resetRequest: { readonly device: string; readonly atMicros: number; readonly count: number } | undefined;
 
   private constructor(parts: MachineParts<Handle>, io: IoManager<Handle>, ram: RamAccess | undefined, drivers: readonly MachineDriver[]) {
     this.loaded = parts.loaded;
@@ -85,7 +87,7 @@ export class Machine<Handle = unknown> {
     this.supervisor = new MachineSupervisor({
       clock: parts.clock, drivers: drivers.map(({ supervisor, assignment }) => ({ supervisor, dependsOn: dependencies(assignment, drivers) })),
     });
-    this.#unwatch = parts.platform.watch({ lost: (reason) => this.#lose(reason) });
+    this.#unwatch = parts.platform.watch({ lost: (reason) => this.#lose(reason), resetRequested: (device) => this.#noteReset(device) });
   }
 
   /** Matches drivers to devices and makes everything ready; nothing runs before `start`. */
@@ -160,6 +162,15 @@ export class Machine<Handle = unknown> {
     return report;
   }
 
+  #noteReset(device: string): void {
+    this.resetRequest = { device, atMicros: this.clock.nowMicros(), count: (this.resetRequest?.count ?? 0) + 1 };
+    for (const { name, assignment, shadow, supervisor } of this.drivers.values()) {
+      if (assignment.device.name !== device) continue;
+      this.logs.note(name, supervisor.status.generation, `device ${device} asked for the machine's reset: the watchdog expired`, LogLevel.error);
+      shadow.resetRequested?.();
+    }
+  }
+
   #lose(reason: string): void {
     this.lost = reason;
     for (const { name, supervisor } of this.drivers.values()) this.logs.note(name, supervisor.status.generation, `hardware lost: ${reason}`, LogLevel.error);
@@ -194,15 +205,15 @@ function superviseDriver<Handle>(
   });
   const bus = (which: "package" | "alternative"): LeasedBus<Handle> => {
     const { windows, irqs } = (which === "package" ? assignment : assignment.alternative!).grant;
-    const dma = io.memory(name, which).filter(({ guest }) => guest).map(({ name: region, iova, sizeBytes }) => ({ name: region, iova, sizeBytes }));
+    const dma = io.memory(name, which).filter(({ guest }) => guest).map(({ name: region, iova, sizeBytes, isBuffers }) => ({ name: region, iova, sizeBytes, ...(isBuffers && { isBuffers }) }));
     return new LeasedBus(io, { driver: name, windows, irqs, dma, memoryBytes: loaded.limits.memoryBytes, options: loaded.options }, which);
   };
   const spec: HostSpec = { driver: name, tier: loaded.entry.sandbox, bundle, limits: { ...loaded.limits, sharedBytes: sharedBytes(assignment) }, spares: loaded.entry.spares };
   supervisor = new DriverSupervisor<Handle>({
     clock, spec, shadow, hosts: parts.hosts, trace: parts.trace(name),
     bus: bus("package"),
-    ...(loaded.restart.escalate.to === "stricterTier" && spec.tier !== strictestTier && { escalated: { spec: { ...spec, tier: strictestTier }, bus: bus("package") } }),
-    ...(other !== undefined && { escalated: { spec: { ...spec, bundle: other }, bus: bus("alternative") } }),
+    ...(loaded.restart.escalate.to === "stricterTier" && spec.tier === "worker" && { escalated: { spec: { ...spec, tier: strictestTier }, bus: bus("package") } }),
+    ...(other !== undefined && { escalated: { spec: { ...spec, bundle: other, tier: tierFor(assignment.alternative!.package.manifest, spec.tier) }, bus: bus("alternative") } }),
     restart: parts.restart?.(loaded) ?? restartOptions(loaded), lastGeneration: parts.lastGeneration(name),
     teardown: standardTeardown(async (failure, generation) => parts.dump(driver, failure, generation)),
     log: (level, text, generation) => logs.add({ driver: name, generation, source: "driver", level, text }),

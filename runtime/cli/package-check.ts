@@ -3,7 +3,9 @@ import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { transform } from "esbuild";
 import type { ClassContract } from "../api/contract.ts";
+import { errorText } from "../api/errors.ts";
 import { bundleDriver, checkImports, runtimeSourcePrefix } from "../host/bundle.ts";
+import { loadModule } from "../host/module-package.ts";
 import { type LoadedManifest, readManifest } from "../machine/manifest.ts";
 import { type Path, type Problem, Problems } from "../machine/source.ts";
 import { advice } from "../machine/suggest.ts";
@@ -21,6 +23,10 @@ export async function checkPackage(directory: string): Promise<PackageCheck> {
   const loaded = readManifest(directory, problems);
   if (loaded === undefined) return { problems: problems.list, manifest: undefined };
   await checkClass(loaded, problems);
+  if (loaded.manifest.tier === "wasm") {
+    await checkModule(loaded, problems);
+    return { problems: problems.list, manifest: loaded };
+  }
   const imports = await checkImports(directory, loaded.manifest.main);
   for (const { file, line, column, message } of imports) problems.add(path.join(directory, file), { line, column }, message);
   if (imports.length === 0) await checkCode(loaded, problems);
@@ -46,6 +52,12 @@ async function checkClass({ manifest, source }: LoadedManifest, problems: Proble
   if (contract.queueList.length > 0 && !hasBuffers) {
     fail(["needs"], `asks for no DMA memory that class ${manifest.class} could keep its data in; write dma: { buffers: { size: "8MiB", use: "buffers" } }`);
   }
+}
+
+/** A module is as it was built, and imports nothing but what drivers may. */
+async function checkModule({ directory, manifest, mainFile }: LoadedManifest, problems: Problems): Promise<void> {
+  const error = await loadModule({ directory, file: mainFile, sha256: manifest.sha256!, isCounted: false }).then(() => undefined, (cause: unknown) => cause);
+  if (error !== undefined) problems.add(mainFile, { line: 1, column: 1 }, errorText(error));
 }
 
 /** One file of the package as code without comments and types. */

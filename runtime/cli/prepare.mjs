@@ -11,6 +11,9 @@ import { fileURLToPath } from "node:url";
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../..");
 
+/** What tsconfig.build.json compiles. */
+const builtFolders = ["runtime", "shims/tools"];
+
 /** The lowest version everything is tested on; the same as "engines" in package.json. */
 const leastNode = [20, 19];
 
@@ -92,7 +95,7 @@ async function buildDist(force) {
   const dist = path.join(root, "dist");
   const stamp = path.join(dist, ".sources");
   const fingerprint = fingerprintOf([
-    ...filesBelow(path.join(root, "runtime"), (name) => /\.(?:ts|json)$/.test(name)),
+    ...builtFolders.filter((folder) => existsSync(path.join(root, folder))).flatMap((folder) => filesBelow(path.join(root, folder), (name) => /\.(?:ts|json)$/.test(name))),
     ...["tsconfig.json", "tsconfig.build.json", "package.json", "node_modules/typescript/package.json"].map((name) => path.join(root, name)),
   ]);
   if (!force && existsSync(stamp) && readFileSync(stamp, "utf8") === fingerprint) return;
@@ -100,7 +103,7 @@ async function buildDist(force) {
   // Until the compiler is done dist/ is of no known state. What it leaves of deleted sources would still be found: the
   // runtime finds faults, models, exports and classes by reading its folders.
   rmSync(stamp, { force: true });
-  if (existsSync(path.join(dist, "runtime"))) removeStale(path.join(dist, "runtime"));
+  for (const folder of builtFolders) if (existsSync(path.join(dist, folder))) removeStale(path.join(dist, folder));
   const compiler = path.join(root, "node_modules", "typescript", "bin", "tsc");
   if (!existsSync(compiler)) throw new Failed('the TypeScript compiler is not installed; run "npm ci --ignore-scripts"');
   await step("building dist (tsc)", process.execPath, [compiler, "-p", "tsconfig.build.json"], root);

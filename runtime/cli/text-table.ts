@@ -29,8 +29,16 @@ export function liveTable(drivers: readonly DriverReport[]): string[] {
 }
 
 /** What a report says besides its drivers. */
-export function machineLine({ machine, platform, pid, uptimeMs, lost }: MachineReport): string {
-  return plainText(`machine ${machine} on ${platform}, process ${pid}, up ${shortDuration(uptimeMs)}${lost === undefined ? "" : `, HARDWARE LOST: ${lost}`}`);
+export function machineLine({ machine, platform, pid, uptimeMs, lost, resetRequest }: MachineReport): string {
+  const trouble = [
+    ...(lost === undefined ? [] : [`HARDWARE LOST: ${lost}`]),
+    ...(resetRequest === undefined ? [] : [resetText(resetRequest)]),
+  ];
+  return plainText([`machine ${machine} on ${platform}, process ${pid}, up ${shortDuration(uptimeMs)}`, ...trouble].join(", "));
+}
+
+function resetText({ device, count, agoMs }: NonNullable<MachineReport["resetRequest"]>): string {
+  return `RESET ASKED FOR by ${device}${count === 1 ? "" : ` ${count} times, last`} ${shortDuration(agoMs)} ago`;
 }
 
 /** Drivers that are not running, each with the reason. */

@@ -3,20 +3,23 @@ import path from "node:path";
 import { VirtualClock } from "../api/clock.ts";
 import { AirlockError } from "../api/errors.ts";
 import type { InlineHandle } from "../bus/inline-connection.ts";
-import { bundleDriver } from "../host/bundle.ts";
 import { InlineHostFactory } from "../host/inline-host.ts";
-import type { LoadedDriver } from "../machine/load.ts";
+import { protectMemory } from "../host/protect-memory.ts";
+import { type LoadedDriver, tierFor } from "../machine/load.ts";
 import { InlineSimPlatform } from "../platform/sim/inline-platform.ts";
 import { createQuickJsTier } from "../sandbox/quickjs/tier.ts";
+import type { SandboxTier } from "../sandbox/sandbox.ts";
+import { createWasmTier } from "../sandbox/wasm/tier.ts";
 import type { RestartOptions } from "../supervisor/restart-policy.ts";
 import { HashSink } from "../trace/hash.ts";
 import { loadDescribedMachine } from "./bring-up.ts";
 import { LogBook } from "./log-book.ts";
 import { Machine } from "./machine.ts";
+import { packageCode } from "./package-code.ts";
 import { uniform } from "./random.ts";
 
 export interface WorldOptions {
-  /** Path of the machine file; its platform must be sim. Every driver runs in the quickjs tier. */
+  /** Path of the machine file; its platform must be sim. Scripts run in the quickjs tier, modules in the wasm tier. */
   readonly file: string;
   /** Of `random`, and of nothing else: the world itself makes no choices. */
   readonly seed: number;
@@ -28,6 +31,8 @@ export interface WorldOptions {
 
 /** Interrupt checks a turn may take, in place of a time: about two million steps of a loop. */
 const turnInterrupts = 200;
+/** Calls and turns of loops that a turn of a module may take, in place of a time: some 50 ms. */
+const turnSteps = 20_000_000;
 
 /**
  * Platform, hosts, shadows, supervisors and clients of one machine on one virtual clock. The same seed and the same calls
@@ -64,11 +69,12 @@ export class World {
       if (sink === undefined) hashes.set(driver, (sink = new HashSink(() => clock.nowMicros())));
       return sink;
     };
-    const hosts = new InlineHostFactory({ clock, tier: createQuickJsTier({ turnInterrupts }), trace });
+    const tiers: readonly SandboxTier[] = [createQuickJsTier({ turnInterrupts }), createWasmTier({ protect: protectMemory, turnSteps })];
+    const hosts = new InlineHostFactory({ clock, tier: (name) => tiers.find((tier) => tier.name === name) ?? tiers[0]!, trace });
     const machine = await Machine.assemble<InlineHandle>({
-      loaded: { ...loaded, drivers: loaded.drivers.map((driver) => ({ ...driver, entry: { ...driver.entry, sandbox: "quickjs" } })) },
+      loaded: { ...loaded, drivers: loaded.drivers.map((driver) => ({ ...driver, entry: { ...driver.entry, sandbox: tierFor(driver.package.manifest, "quickjs") } })) },
       clock, platform, hosts, logs: new LogBook(clock), trace, restart: options.restart,
-      bundle: ({ directory, manifest }) => bundleDriver(directory, manifest.main),
+      bundle: (loaded) => packageCode(loaded, { isCounted: true }),
       dump: () => undefined, lastGeneration: () => 0n,
     });
     for (const { supervisor } of machine.drivers.values()) supervisor.warm();

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import type { Volume } from "../../runtime/classes/block/volume.ts";
 import type { NetInterface, OpenInterface } from "../../runtime/classes/net/interface.ts";
+import type { WatchdogClient } from "../../runtime/classes/watchdog/client.ts";
 import { layOut } from "../../drivers/nvme/layout.ts";
 import type { LyingDevice } from "../fixtures/lying-device.ts";
 import { type Lie, LyingMachine, page, second } from "./lying-machine.ts";
@@ -172,6 +173,33 @@ describe("a network card that", () => {
     await machine.ends(lie.state, lie.kinds ?? []);
     if (lie.code !== undefined && lie.fromStart !== true) expect(ended).toMatchObject({ code: lie.code });
     for (const bytes of received) expect(bytes.length).toBeLessThanOrEqual(1_518);
+    await machine.othersAreWell();
+  });
+});
+
+const watchdogs: Readonly<Record<string, Lie>> = {
+  "never was there": { ...unusable, kinds: ["exception"], tell: (device) => { device.lies.read = () => 0xffff; } },
+  "is pulled out in the middle": { ...found, tell: (device) => { device.lies.read = () => 0xffff; } },
+  "has always run out": { ...found, tell: register(0x0c, (value) => value | 0x200) },
+  "does not start": { ...held, kinds: ["protocol-violation"], fromStart: true, tell: register(0x68, () => 0) },
+  "runs from the start, and has no way out": { state: "running", code: "InvalidArgument", fromStart: true, tell: register(0x68, () => 3) },
+};
+
+describe("a watchdog that", () => {
+  test.each(Object.entries(watchdogs))("%s", async (_name, lie) => {
+    await using machine = await LyingMachine.open("i6300esb", lie);
+    const client = machine.client("lied-to") as WatchdogClient;
+    const told: string[] = [];
+    client.on(({ kind }) => told.push(kind));
+    if (lie.fromStart !== true) {
+      await machine.world.until(client.start({ timeoutMs: 10_000 }));
+      lie.tell(machine.device);
+    }
+    const codes = await machine.codes(...(lie.fromStart === true ? [client.start({ timeoutMs: 10_000 }), client.stop()] : [client.ping(), client.ping()]));
+    await machine.ends(lie.state, lie.kinds ?? []);
+    expect(codes).toContain(lie.code);
+    // It counts on, and its client knows that nobody pings it.
+    if (lie.fromStart !== true) expect(told).toEqual(["unattended"]);
     await machine.othersAreWell();
   });
 });

@@ -1,4 +1,4 @@
-/** A deterministic machine whose one disk or card lies, beside an honest disk and clock that must not notice. */
+/** A deterministic machine whose one disk, card or watchdog lies, beside an honest disk and clock that must not notice. */
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -9,6 +9,7 @@ import type { Volume } from "../../runtime/classes/block/volume.ts";
 import type { RtcClient } from "../../runtime/classes/rtc/client.ts";
 import { World } from "../../runtime/cli/world.ts";
 import e1000 from "../../runtime/models/e1000.ts";
+import i6300esb from "../../runtime/models/i6300esb.ts";
 import nvme from "../../runtime/models/nvme.ts";
 import type { DriverState } from "../../runtime/supervisor/driver-status.ts";
 import { LyingDevice } from "../fixtures/lying-device.ts";
@@ -20,6 +21,12 @@ export const second = 1e6;
 const intensity = 2;
 /** Of machine time: all deadlines, resets and restarts of a driver that is held in the end, several times. */
 const limitMicros = 120 * second;
+
+const kinds = {
+  nvme: { model: nvme, options: "sizeBytes: 1048576", grants: "bar0, msix0, queues, buffers", shadow: "checksums: true" },
+  e1000: { model: e1000, options: "peer: host", grants: "bar0, intx, queues, buffers", shadow: "" },
+  i6300esb: { model: i6300esb, options: "", grants: "bar0, config", shadow: "" },
+} as const;
 
 /** What may become of a lie. */
 export interface Lie {
@@ -44,8 +51,8 @@ export class LyingMachine implements AsyncDisposable {
     this.#directory = directory;
   }
 
-  static async open(kind: "nvme" | "e1000", lie: Lie): Promise<LyingMachine> {
-    const device = await LyingDevice.define("lying", kind === "nvme" ? nvme : e1000);
+  static async open(kind: keyof typeof kinds, lie: Lie): Promise<LyingMachine> {
+    const device = await LyingDevice.define("lying", kinds[kind].model);
     const directory = mkdtempSync(path.join(tmpdir(), "airlock-lying-"));
     const file = path.join(directory, "machine.yaml");
     writeFileSync(file, machineText(directory, kind));
@@ -105,23 +112,23 @@ export class LyingMachine implements AsyncDisposable {
   }
 }
 
-function machineText(directory: string, kind: "nvme" | "e1000"): string {
+function machineText(directory: string, kind: keyof typeof kinds): string {
   const driver = (name: string): string => path.relative(directory, path.join(root, "drivers", name));
-  const line = kind === "nvme" ? "msix0" : "intx";
+  const { options, grants, shadow } = kinds[kind];
   return `machine: lied-to
 platform: { type: sim }
 devices:
   rtc: { compatible: [mc146818], ports: { cmos: { base: 0x70, size: 2 } }, irqs: { tick: 8 } }
   honest: { compatible: [nvme], pci: { address: "00:04.0" }, options: { sizeBytes: 1048576 } }
-  liar: { compatible: [lying, ${kind}], pci: { address: "00:05.0" }, options: { ${kind === "nvme" ? "sizeBytes: 1048576" : "peer: host"} } }
+  liar: { compatible: [lying, ${kind}], pci: { address: "00:05.0" }, options: { ${options} } }
 drivers:
   clock: { package: ${driver("rtc-mc146818")}, device: rtc, grants: [cmos, tick] }
   disk: { package: ${driver("nvme")}, device: honest, grants: [bar0, msix0, queues, buffers] }
   lied-to:
     package: ${driver(kind)}
     device: liar
-    grants: [bar0, ${line}, queues, buffers]
-    shadow: { ${kind === "nvme" ? "checksums: true" : ""} }
+    grants: [${grants}]
+    shadow: { ${shadow} }
     restart: { policy: permanent, intensity: ${intensity}, period: 600s, backoff: { initial: 1ms, max: 1ms } }
     limits: { irqPerSecond: 20000 }
 `;

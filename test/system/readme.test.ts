@@ -88,7 +88,7 @@ describe("README.md", () => {
 /** A checkout to work in: the real one by links, with drivers and machine files of its own. */
 function checkout(): string {
   const folder = mkdtempSync(path.join(os.tmpdir(), "airlock-readme-"));
-  for (const name of ["node_modules", "dist", "runtime", "test", "native"]) symlinkSync(path.join(root, name), path.join(folder, name));
+  for (const name of ["node_modules", "dist", "runtime", "test", "native", "shims"]) symlinkSync(path.join(root, name), path.join(folder, name));
   for (const name of ["package.json", "tsconfig.json", "vitest.config.ts"]) cpSync(path.join(root, name), path.join(folder, name));
   mkdirSync(path.join(folder, "state"));
   cpSync(path.join(root, "drivers"), path.join(folder, "drivers"), { recursive: true });

@@ -1,4 +1,4 @@
-/** A disk and a network card in deterministic worlds: crashes, and for the disk power cuts, twice the same and without a loss. */
+/** A disk, a network card and a watchdog in deterministic worlds: crashes, and for the disk power cuts, twice the same and without a loss. */
 import path from "node:path";
 import { describe, expect, test } from "vitest";
 import type { Volume } from "../../runtime/classes/block/volume.ts";
@@ -41,7 +41,7 @@ async function soak(name: string, driver: string, worldSeed: number, crashes: nu
   return result;
 }
 
-describe.each([["disk.yaml", "disk"], ["nic.yaml", "nic"]])("%s in a deterministic world", (name, driver) => {
+describe.each([["disk.yaml", "disk"], ["nic.yaml", "nic"], ["watchdog.yaml", "watchdog"]])("%s in a deterministic world", (name, driver) => {
   test("crashes of every kind cost its client no error and no corrupted byte, and the same seed gives the same trace", async () => {
     const first = await soak(name, driver, seed, 10);
     expect(first.errors, repeat).toEqual([]);

@@ -27,6 +27,10 @@ export const folderRules: Readonly<Record<string, FolderRule>> = {
   "cli": { folders: ["*"], why: "the composition root: the only place that wires everything together" },
 };
 
+/** The build of Linux drivers: a program of its own that the command line calls. Besides itself it imports these folders of runtime/. */
+export const toolsRule: FolderRule = { folders: ["api", "machine"], why: "it makes packages and starts nothing; contracts and manifests are what it shares with the runtime" };
+const toolsFolder = "shims/tools/";
+
 /** Folders whose subfolders are alternatives to each other: one never imports another. */
 const alternatives = ["platform", "sandbox", "classes", "exports"];
 
@@ -61,8 +65,9 @@ function productProblem(each: Import, packages: readonly string[], drivers: read
   const driver = drivers.find((folder) => each.from.startsWith(folder));
   if (driver !== undefined) return driverProblem(each, driver);
   if (each.target !== undefined && drivers.some((folder) => each.target!.startsWith(folder))) return "a driver is loaded by a machine, never imported";
-  if (!each.from.startsWith("runtime/")) return undefined;
-  return each.target === undefined ? packageProblem(each, packages) : folderProblem(each.from, each.target);
+  if (!each.from.startsWith("runtime/") && !each.from.startsWith(toolsFolder)) return undefined;
+  if (each.target === undefined) return packageProblem(each, packages);
+  return each.from.startsWith(toolsFolder) ? toolsProblem(each.target) : folderProblem(each.from, each.target);
 }
 
 function driverProblem({ specifier, target }: Import, own: string): string | undefined {
@@ -77,7 +82,15 @@ function packageProblem({ from, specifier, typeOnly }: Import, packages: readonl
   return packages.includes(name) ? undefined : `"${name}" is not in the dependencies of package.json`;
 }
 
+function toolsProblem(target: string): string | undefined {
+  if (!target.endsWith(".ts")) return "relative imports carry the extension .ts";
+  const [top, folder = ""] = target.split("/");
+  if (target.startsWith(toolsFolder) || (top === "runtime" && toolsRule.folders.includes(folder))) return undefined;
+  return `shims/tools imports only ${toolsRule.folders.join(", ")}: ${toolsRule.why}`;
+}
+
 function folderProblem(from: string, target: string): string | undefined {
+  if (target.startsWith(toolsFolder) && from.startsWith("runtime/cli/")) return undefined;
   if (!target.startsWith("runtime/")) return "leaves runtime/";
   if (!target.endsWith(".ts")) return "relative imports carry the extension .ts";
   const [, folder = "", below = ""] = from.split("/");

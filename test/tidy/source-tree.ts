@@ -17,7 +17,10 @@ const notOurs = new Set([".git", "node_modules", "dist", "native/build", "native
 export function readTree(folder = root): SourceFile[] {
   const files: SourceFile[] = [];
   const visit = (relative: string): void => {
-    for (const entry of readdirSync(path.join(folder, relative), { withFileTypes: true })) {
+    const entries = readdirSync(path.join(folder, relative), { withFileTypes: true });
+    // A package that "airlock build" made leaves itself out.
+    if (entries.some(({ name }) => name === ".gitignore") && relative !== "" && readFileSync(path.join(folder, relative, ".gitignore"), "utf8") === "*\n") return;
+    for (const entry of entries) {
       const name = relative === "" ? entry.name : `${relative}/${entry.name}`;
       if (notOurs.has(name) || name.endsWith(".tsbuildinfo")) continue;
       if (entry.isDirectory()) visit(name);

@@ -18,6 +18,8 @@ const broken: Readonly<Record<string, readonly [path: string, text: string]>> = 
   "names no package registry": ["package-lock.json", joined('"resol', 'ved": "https://example"')],
   "is silent about how it was written": ["README.md", joined("written by an A", "I")],
   "is free of the GPL": ["native/a.c", joined("SPDX-License-Identifier: GP", "L-2.0")],
+  "says its licence, in shims/": ["shims/emul/a.c", joined("// SPDX-License-Identifier: Apache-2.0 OR GP", "L-2.0-only")],
+  "names no driver, in shims/": ["shims/emul/a.c", joined("if (is(", '"e10', '00"))')],
   "has no holes in its types": ["runtime/a.ts", "const a = b as any;"],
   "silences no compiler": ["runtime/a.ts", joined("// @ts-", "ignore")],
   "catches nothing silently": ["runtime/a.ts", "try { a(); } catch {}"],
@@ -42,7 +44,8 @@ describe("a rule can fail", () => {
     const [path, text] = example;
     expect(appliesTo(path)).toBe(true);
     expect(check({ path, text })).toHaveLength(1);
-    const good = { path, text: `${purpose}export const delayMs: number = 1;\ntry { a(); } catch (error) { report(error); }\n` };
+    const licence = path.startsWith("shims/") ? joined("// SPDX-License-Identifier: GP", "L-2.0-only\n") : "";
+    const good = { path, text: `${purpose}${licence}export const delayMs: number = 1;\ntry { a(); } catch (error) { report(error); }\n` };
     expect(check(good)).toEqual([]);
   });
 });

@@ -9,7 +9,7 @@ const topFiles = [
 ];
 
 /** Folders with documentation of their own: every part of the runtime, every platform, and these. */
-const documented = /^(?:runtime\/platform\/[^/]+|runtime\/[^/]+|native|drivers|test|test\/clients)\//;
+const documented = /^(?:runtime\/platform\/[^/]+|runtime\/[^/]+|native|drivers|shims\/[^/]+|shims|test\/clients|test)\//;
 
 /** What stands at the top and should not. */
 export function strangersAtTop(files: readonly SourceFile[]): string[] {

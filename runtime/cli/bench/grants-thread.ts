@@ -4,7 +4,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import type { GuestRegion, SandboxCalls } from "../../sandbox/sandbox.ts";
 import { type NativeAddon, loadAddon } from "../../native/addon.ts";
 import { createQuickJsTier } from "../../sandbox/quickjs/tier.ts";
-import { wasm } from "../../sandbox/quickjs/web-assembly.ts";
+import { wasm } from "../../sandbox/web-assembly.ts";
 
 /** Reads per measurement, and grants made and revoked. */
 export interface GrantWork {

@@ -4,7 +4,6 @@ import { Worker } from "node:worker_threads";
 import Table from "cli-table3";
 import { AirlockError } from "../../api/errors.ts";
 import { threadEntry } from "../../bus/thread-entry.ts";
-import type { NetInterface, OpenInterface } from "../../classes/net/interface.ts";
 import { bundleDriver } from "../../host/bundle.ts";
 import { loadManifest } from "../../machine/manifest.ts";
 import type { TierName } from "../../sandbox/sandbox.ts";
@@ -13,14 +12,12 @@ import type { BenchCall, BenchDefinition } from "./bench.ts";
 import { median } from "./median.ts";
 import type { BareWork } from "./net-bare-thread.ts";
 import { NetFeeder } from "./net-feeder.ts";
+import { frameRate, openInterface, strayFrame, transmitRate, windowFrames } from "./net-rate.ts";
 import { projectFolder, withMachine } from "./temporary-machine.ts";
 
 const frameSizes = [64, 1500] as const;
 const batches = [1, 8, 32, 256] as const;
 const tiers = ["quickjs", "worker"] as const;
-/** Frames under way at most: as many as the card's ring holds. */
-const window = 255;
-
 /** Ways to the same driver. */
 type Way = TierName | `${TierName}, no shadow` | "bare";
 
@@ -39,7 +36,7 @@ export interface NetBench {
   readonly rows: readonly NetRow[];
 }
 
-const cases = frameSizes.flatMap((frameBytes) => batches.map((batch) => ({ frameBytes, batch: Math.min(batch, window) })));
+const cases = frameSizes.flatMap((frameBytes) => batches.map((batch) => ({ frameBytes, batch: Math.min(batch, windowFrames) })));
 
 const bench: BenchDefinition<NetBench> = {
   name: "net", summary: "frames per second through the network driver, by size, batch and tier, beside the same code without sandbox and shadow", run, text,
@@ -78,21 +75,10 @@ function row({ frameBytes, batch }: { frameBytes: number; batch: number }, index
 
 /** Client, shadow, sandbox, device. */
 function measureWhole(tier: TierName, ms: number): Promise<number[]> {
-  return withMachine((root) => machineText(root, tier), async ({ machine }) => {
-    const open = machine.client("nic") as OpenInterface;
-    const port: NetInterface = open({ received: () => undefined, room: () => undefined, link: () => undefined, ended: () => undefined });
-    await port.configure({ up: true });
-    while (!port.link.up) await turn();
+  return withMachine((root) => machineText(root, tier), async (up) => {
+    const port = await openInterface(up);
     const rates: number[] = [];
-    for (const { frameBytes, batch } of cases) {
-      const frames = Array.from({ length: batch }, () => frame(frameBytes));
-      let given = port.counters.sent;
-      rates.push(await measure(ms, () => port.counters.sent, () => {
-        const taken = port.send(frames);
-        given += taken;
-        return taken > 0;
-      }, () => given, batch));
-    }
+    for (const { frameBytes, batch } of cases) rates.push(await transmitRate(port, ms, strayFrame(frameBytes), batch));
     port.close();
     return rates;
   });
@@ -105,61 +91,33 @@ function measureFed(tier: TierName, ms: number): Promise<number[]> {
     await feeder!.up;
     const rates: number[] = [];
     for (const { frameBytes, batch } of cases) {
-      const frames = Array.from({ length: batch }, () => frame(frameBytes));
+      const frames = Array.from({ length: batch }, () => strayFrame(frameBytes));
       let given = feeder!.completed;
-      rates.push(await measure(ms, () => feeder!.completed, () => {
-        const isTaken = feeder!.send(frames);
-        if (isTaken) given += batch;
-        return isTaken;
-      }, () => given, batch));
+      rates.push(await frameRate(ms, {
+        batch, given: () => given, done: () => feeder!.completed,
+        send: () => {
+          const isTaken = feeder!.send(frames);
+          if (isTaken) given += batch;
+          return isTaken;
+        },
+      }));
     }
     if (feeder!.refused > 0) throw new AirlockError("Unsupported", `the driver did not send ${feeder!.refused} frames`);
     return rates;
   }, { shadow: (environment) => (feeder = new NetFeeder(environment)) });
 }
 
-/** No frame takes as long as this, on the slowest computer; frames that do are lost. */
-const patienceMs = 10_000;
-
-/** Keeps the ring as full as batches of that size allow; frames per second. */
-async function measure(ms: number, done: () => number, send: () => boolean, given: () => number, batch: number): Promise<number> {
-  const start = performance.now();
-  const before = done();
-  const elapsedMs = (): number => performance.now() - start;
-  const patience = (): void => {
-    if (elapsedMs() > ms + patienceMs) throw new AirlockError("HardwareTimeout", `the driver did not send ${given() - done()} frames within ${patienceMs} ms; \`airlock run\` with this machine shows what it says`);
-  };
-  for (; elapsedMs() < ms || done() === before; patience()) { // a loaded computer may get nothing done in some ms
-    while (given() - done() + batch <= window) if (!send()) break;
-    await turn();
-  }
-  const rate = ((done() - before) / elapsedMs()) * 1000;
-  for (; given() > done(); patience()) await turn();
-  return rate;
-}
-
 async function measureBare(ms: number): Promise<number[]> {
   const folder = `${projectFolder()}/drivers/e1000`;
   const { manifest } = loadManifest(folder);
   const work: BareWork = {
-    code: (await bundleDriver(folder, manifest.main)).code, ms, cases, window, windowBytes: manifest.needs.windows.bar0!.sizeBytes, queuesBytes: manifest.needs.dma.queues!.size,
+    code: (await bundleDriver(folder, manifest.main)).code, ms, cases, window: windowFrames, windowBytes: manifest.needs.windows.bar0!.sizeBytes!, queuesBytes: manifest.needs.dma.queues!.size,
     options: Object.fromEntries(Object.entries(manifest.options).map(([name, { default: value }]) => [name, value!])),
   };
   const worker = new Worker(threadEntry("cli/bench/net-bare-thread"), { workerData: work });
   const [rates] = (await once(worker, "message")) as [number[]];
   await worker.terminate();
   return rates;
-}
-
-/** A frame to nobody: the far end drops it. */
-function frame(sizeBytes: number): Uint8Array {
-  const bytes = new Uint8Array(sizeBytes);
-  bytes.set([0x02, 0, 0, 0, 0, 9, 0x02, 0, 0, 0, 0, 8, 0x88, 0xb6]);
-  return bytes;
-}
-
-function turn(): Promise<void> {
-  return new Promise((resolve) => { setImmediate(resolve); });
 }
 
 function text({ rounds, ms, rows }: NetBench): string {

@@ -52,8 +52,8 @@ async function run({ progress }: BenchCall): Promise<RegisterBench> {
     const baselines = await measureBaselines({ writes, reads });
     found.sharedArrayBuffer.push(baselines.sharedArrayBuffer);
     found.rawHostCall.push(baselines.rawHostCall);
-    found.quickjs.push(await measureTier("quickjs"));
-    found.worker.push(await measureTier("worker"));
+    found.quickjs.push(await registerCost(ownDriver, "quickjs"));
+    found.worker.push(await registerCost(ownDriver, "worker"));
   }
   const result = (name: Case): AccessCost => ({ writeNs: median(found[name].map((cost) => cost.writeNs)), readNs: median(found[name].map((cost) => cost.readNs)) });
   return { sharedArrayBuffer: result("sharedArrayBuffer"), rawHostCall: result("rawHostCall"), quickjs: result("quickjs"), worker: result("worker") };
@@ -66,9 +66,14 @@ async function measureBaselines(options: BaselineOptions): Promise<Baselines> {
   return baselines;
 }
 
-/** Runs the measuring driver on a simulated clock chip, as any driver runs: host, bridge, checks, flight recorder, channel. */
-function measureTier(sandbox: TierName): Promise<AccessCost> {
-  return withMachine((root) => machineText(root, sandbox), async ({ machine }) => {
+const ownDriver = (root: string): string => `${root}/runtime/cli/bench/register-driver`;
+
+/**
+ * Runs a driver that measures and logs the result on a simulated clock chip, as any driver runs: host, bridge, checks, flight recorder,
+ * channel. `folder` makes its package's path of the project's folder.
+ */
+export function registerCost(folder: (root: string) => string, sandbox: TierName): Promise<AccessCost> {
+  return withMachine((root) => machineText(folder(root), sandbox), async ({ machine }) => {
     const text = await new Promise<string>((resolve, reject) => {
       const cancel = machine.clock.setTimer(limitMs * 1000, () => reject(new AirlockError("HardwareTimeout", `the measuring driver said nothing within ${limitMs} ms`)));
       machine.logs.follow((line) => {
@@ -95,14 +100,14 @@ function text(result: RegisterBench): string {
   return table.toString();
 }
 
-function machineText(root: string, sandbox: TierName): string {
+function machineText(folder: string, sandbox: TierName): string {
   return `
 machine: bench
 platform: { type: sim }
 devices: { rtc: { compatible: [mc146818], ports: { cmos: { base: 0x70, size: 2 } } } }
 drivers:
   measure:
-    package: ${JSON.stringify(`${root}/runtime/cli/bench/register-driver`)}
+    package: ${JSON.stringify(folder)}
     device: rtc
     sandbox: ${sandbox}
     grants: [cmos]

@@ -21,9 +21,10 @@ const command: CommandDefinition = {
       return exitCodes.badInput.code;
     }
     const { name, class: className, contractVersion, tier, needs, compatible } = manifest!.manifest;
-    const windows = Object.entries(needs.windows).map(([window, { sizeBytes, rights, widths }]) => `${window} (${sizeBytes} bytes, ${rights}, ${widths.join("/")}-bit)`);
+    const windows = Object.entries(needs.windows).map(([window, { sizeBytes, rights, widths, optional }]) =>
+      `${window} (${sizeBytes === undefined ? "all of it" : `${sizeBytes} bytes`}, ${rights}, ${widths.join("/")}-bit${optional ? ", optional" : ""})`);
     const dma = Object.entries(needs.dma).map(([region, { size, use }]) => `${region} (${size} bytes of DMA memory${use === "buffers" ? " for the class" : ""})`);
-    const needed = [...windows, ...needs.irqs.map((irq) => `${irq} (interrupt)`), ...dma].join(", ") || "nothing";
+    const needed = [...windows, ...needs.irqs.map((irq) => `${irq} (interrupt)`), ...needs.optionalIrqs.map((irq) => `${irq} (interrupt, optional)`), ...dma].join(", ") || "nothing";
     output.result(
       { package: directory, ok: true, problems: [], manifest: manifest!.manifest },
       () => `${directory}: ok: ${name}, class ${className} (contract ${contractVersion}), tier ${tier}, drives ${compatible.join(", ")}, needs ${needed}`,

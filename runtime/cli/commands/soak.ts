@@ -49,7 +49,7 @@ async function run({ args, options, output }: CommandCall): Promise<0 | 1> {
     const { machine } = session.up;
     const { name } = machine.driver(driver);
     const faults = applicableFaults(chosen, machine.driver(driver));
-    if (faults.length === 0) throw new AirlockError("InvalidArgument", `--how: driver "${name}" cannot have the fault ${chosen[0]!.name}, which needs an interrupt, a wire or a queue that it has not; choose another`, { driver: name });
+    if (faults.length === 0) throw new AirlockError("InvalidArgument", `--how: driver "${name}" cannot have the fault ${chosen[0]!.name}, which needs an interrupt, a wire, a queue, an option or a tier that it has not; choose another`, { driver: name });
     output.remark(`soaking ${name} of ${machine.loaded.name} with ${faults.length === 1 ? faults[0]!.name : `${faults.length} faults`}; its restart limits are lifted; seed ${seed}`);
     const workload = await session.workload(name);
     let told = 0;

@@ -105,7 +105,7 @@ async function kill(served: ServedMachine, driver: MachineDriver, how: string | 
   const failed = (status: DriverStatus): boolean => status.lastFailure !== before;
   if (fault !== undefined) {
     if (applicableFaults([fault], driver).length === 0) {
-      throw new AirlockError("Unsupported", `driver "${driver.name}" cannot have the fault ${fault.name}, which needs an interrupt, a wire or a queue that it has not; choose another`, { driver: driver.name, how: fault.name });
+      throw new AirlockError("Unsupported", `driver "${driver.name}" cannot have the fault ${fault.name}, which needs an interrupt, a wire, a queue, an option or a tier that it has not; choose another`, { driver: driver.name, how: fault.name });
     }
     machine.inject(driver.name, fault);
     if (fault.where === "operation" || fault.where === "now") void provoke(machine, driver);

@@ -38,6 +38,8 @@ export interface MachineReport {
   readonly uptimeMs: number;
   /** Why the hardware is gone, once it is. */
   readonly lost?: string;
+  /** The device that asked for the machine's reset last, as a watchdog does that ran out; how often one did, and how long ago. */
+  readonly resetRequest?: { readonly device: string; readonly count: number; readonly agoMs: number };
   readonly exports: readonly { readonly name: string; readonly type: string; readonly driver: string; readonly address: string }[];
   readonly drivers: readonly DriverReport[];
 }
@@ -62,6 +64,9 @@ export function machineReport(context: ServedMachine): MachineReport {
     machine: machine.loaded.name, file: machine.loaded.file, platform: machine.platform.type, pid: process.pid,
     state: context.stateDirectory, uptimeMs: wholeMs(now - context.startedMicros),
     ...(machine.lost !== undefined && { lost: machine.lost }),
+    ...(machine.resetRequest !== undefined && { resetRequest: {
+      device: machine.resetRequest.device, count: machine.resetRequest.count, agoMs: wholeMs(now - machine.resetRequest.atMicros),
+    } }),
     exports: context.exports?.list ?? [],
     drivers: [...machine.drivers.values()].map((driver) => driverReport(driver, context)),
   };

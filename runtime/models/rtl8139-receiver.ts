@@ -48,8 +48,15 @@ export class Rtl8139Receiver {
   /** CAPR and CBR. */
   get readPointer(): number { return (this.#read - pointerLag) & 0xffff; }
   get writePointer(): number { return this.#write; }
-  /** Whether a frame of usual size is kept, or dropped for another reason than room. */
-  get hasRoom(): boolean { return !this.#enabled || usualBytes < this.#freeBytes(); }
+  /**
+   * Whether a frame of usual size is kept, or dropped for another reason than room. A far end that waits for room instead of losing its
+   * frames must not wait for ever: the driver is told of the overflow that it would be, as of a real one.
+   */
+  askRoom(): boolean {
+    if (!this.#enabled || usualBytes < this.#freeBytes()) return true;
+    this.#interrupts.set(Isr.overflow);
+    return false;
+  }
 
   reset(): void {
     this.#control = 0;

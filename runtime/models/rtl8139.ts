@@ -68,7 +68,7 @@ class Rtl8139 implements Model {
     this.spaces = { bar0: registers, bar1: registers };
     this.#peer.connect({
       send: (frame) => this.#arrived(frame),
-      hasRoom: () => !this.#phy.link || this.#receiver.hasRoom,
+      hasRoom: () => !this.#phy.link || this.#receiver.askRoom(),
       setCarrier: (up) => this.#phy.setCarrier(up),
     });
     this.reset();

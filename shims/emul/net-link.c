@@ -127,6 +127,12 @@ void emul_net_closing(void)
 	is_settling = false;
 }
 
+void emul_net_forget_link(void)
+{
+	is_settling = false;
+	memset(&told, 0, sizeof(told));
+}
+
 static void look_at(struct net_device *dev)
 {
 	bool is_up = netif_carrier_ok(dev);

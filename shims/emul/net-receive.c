@@ -100,4 +100,5 @@ void emul_net_post(const u32 *words, u32 buffers)
 void emul_net_receive_reset(void)
 {
 	__skb_queue_purge(&waiting);
+	first = count = 0;
 }

@@ -180,6 +180,8 @@ static void give_back(struct net_device *dev)
 		return;
 	netdev_rx_handler_unregister(dev);
 	emul_net_forget_configuration();
+	emul_net_forget_link();
+	emul_net_abandon();
 	emul_net_receive_reset();
 	emul_netdev = NULL;
 }

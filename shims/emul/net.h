@@ -29,6 +29,7 @@ void emul_net_get_link(struct net_device *dev, struct airlock_net_get_link_reply
 /* Before it is taken down, and after everything was configured. */
 void emul_net_closing(void);
 void emul_net_configured(struct net_device *dev);
+void emul_net_forget_link(void);
 /* It is up and still looks for its link: frames wait. */
 bool emul_net_is_settling(void);
 

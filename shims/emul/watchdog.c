@@ -223,10 +223,12 @@ static bool is_ready(void)
 
 int watchdog_dev_register(struct watchdog_device *wdd)
 {
-	if (watchdog)
+	if (watchdog) {
 		pr_warn("a second watchdog, which the class does not use\n");
-	else
-		watchdog = wdd;
+		return 0;
+	}
+	watchdog = wdd;
+	is_locked_here = false;
 	return 0;
 }
 

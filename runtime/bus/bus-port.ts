@@ -8,6 +8,10 @@ import type { AccessWidth } from "../api/grants.ts";
  */
 export interface BusPort {
   read(window: number, offset: number, width: AccessWidth): number;
+  /** A read that is posted, as writes are. */
+  postRead(window: number, offset: number, width: AccessWidth): void;
+  /** Waits for the value of the last posted read; 0 when there was none. */
+  takeRead(): number;
   write(window: number, offset: number, width: AccessWidth, value: number): void;
   irq(line: number, op: IrqOp): void;
   /** The lines delivered since the last call, in order of their index. */

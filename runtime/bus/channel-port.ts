@@ -29,6 +29,8 @@ export class ChannelPort implements BusPort {
   readonly #grant: BusGrant;
   #head: number;
   #reads = 0;
+  /** The window of the last read. */
+  #posted = 0;
 
   constructor(handle: ChannelHandle) {
     this.#channel = new Int32Array(handle.channel);
@@ -38,12 +40,23 @@ export class ChannelPort implements BusPort {
   }
 
   read(window: number, offset: number, width: AccessWidth): number {
+    this.postRead(window, offset, width);
+    return this.takeRead();
+  }
+
+  postRead(window: number, offset: number, width: AccessWidth): void {
     this.#check(window, "read", offset, width, 0);
-    const sequence = ++this.#reads | 0;
+    this.#reads = (this.#reads + 1) | 0;
+    this.#posted = window;
     this.#put(CommandOp.read, window, width, offset, 0);
-    this.#awaitCompletion(sequence);
+  }
+
+  /** Answers come in order, each over the one before: the last one is there when its number is. */
+  takeRead(): number {
+    if (this.#reads === 0) return 0;
+    this.#awaitCompletion(this.#reads);
     const status = Atomics.load(this.#channel, ChannelWord.status);
-    if (status === ReadStatus.revoked) throw this.#revoked(this.#grant.windows[window]!.name);
+    if (status === ReadStatus.revoked) throw this.#revoked(this.#grant.windows[this.#posted]!.name);
     if (status === ReadStatus.lost) throw new AirlockError("HardwareLost", `${this.#grant.driver}: the hardware is gone`, { holder: this.#grant.driver });
     return Atomics.load(this.#channel, ChannelWord.value) >>> 0;
   }

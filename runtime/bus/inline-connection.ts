@@ -25,6 +25,7 @@ export class InlineConnection implements BusConnection<InlineHandle>, BusPort {
   readonly #closed = new Set<string>();
   readonly #delivered = new Set<number>();
   #listener: () => void = () => undefined;
+  #answer = 0;
 
   constructor(backend: HardwareBackend, grant: BusGrant, report: (report: BusReport) => void, ram?: RamHandle) {
     this.grant = grant;
@@ -38,6 +39,14 @@ export class InlineConnection implements BusConnection<InlineHandle>, BusPort {
   read(window: number, offset: number, width: AccessWidth): number {
     this.#check(this.grant.windows[window]?.name);
     return this.#bus.read(window, offset, width);
+  }
+
+  postRead(window: number, offset: number, width: AccessWidth): void {
+    this.#answer = this.read(window, offset, width);
+  }
+
+  takeRead(): number {
+    return this.#answer;
   }
 
   write(window: number, offset: number, width: AccessWidth, value: number): void {

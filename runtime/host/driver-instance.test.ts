@@ -44,7 +44,7 @@ class Rig {
       dispose: () => { this.disposed++; },
     };
     const port: BusPort = {
-      read: () => this.#access(7), write: () => void this.#access(0),
+      read: () => this.#access(7), postRead: () => void this.#access(0), takeRead: () => this.#access(7), write: () => void this.#access(0),
       irq: (line, op) => { this.irqs.push([line, op]); },
       takeIrqs: () => this.waiting.splice(0),
     };

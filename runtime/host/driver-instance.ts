@@ -107,13 +107,35 @@ export class DriverInstance {
         throw error;
       }
     };
+    /** The read that is under way; its width is 0 when there is none. */
+    const posted = { window: 0, offset: 0, width: 0 };
+    /** Nobody waited for what the last posted read brought. */
+    const passed = (): void => {
+      if (posted.width === 0) return;
+      trace.record(TraceKind.postedRead, posted.window, posted.offset, 0, posted.width);
+      posted.width = 0;
+    };
     return {
       read: (window, offset, width) => {
         const value = traced(window, offset, width, () => port.read(window, offset, width));
         trace.record(TraceKind.read, window, offset, value, width);
         return value;
       },
+      postRead: (window, offset, width) => {
+        passed();
+        traced(window, offset, width, () => port.postRead(window, offset, width));
+        posted.window = window;
+        posted.offset = offset;
+        posted.width = width;
+      },
+      takeRead: () => {
+        const value = port.takeRead();
+        if (posted.width !== 0) trace.record(TraceKind.read, posted.window, posted.offset, value, posted.width);
+        posted.width = 0;
+        return value;
+      },
       write: (window, offset, width, value) => {
+        passed();
         traced(window, offset, width, () => port.write(window, offset, width, value));
         trace.record(TraceKind.write, window, offset, value, width);
       },

@@ -80,6 +80,15 @@ export class GuestCalls {
     return calls.read(numeric(window, "read", "window"), numeric(offset, "read", "offset"), numeric(width, "read", "width") as AccessWidth);
   }
 
+  /** The first half of a read, for guests whose code waits only for values that it uses. */
+  postRead(window: unknown, offset: unknown, width: unknown): void {
+    this.#world().postRead(numeric(window, "read", "window"), numeric(offset, "read", "offset"), numeric(width, "read", "width") as AccessWidth);
+  }
+
+  takeRead(): number {
+    return this.#world().takeRead();
+  }
+
   write(window: unknown, offset: unknown, width: unknown, value: unknown): void {
     const calls = this.#world();
     const place = numeric(window, "write", "window");

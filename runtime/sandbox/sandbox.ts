@@ -1,5 +1,6 @@
 /** The Sandbox interface: a place that runs one driver's code and reaches the world only through its bridge. */
 import type { Bridge, FaultPoint, Phase } from "../api/bridge.ts";
+import type { AccessWidth } from "../api/grants.ts";
 import type { PreparedModule } from "./wasm/prepare-module.ts";
 
 export type TierName = "quickjs" | "wasm" | "worker";
@@ -41,6 +42,9 @@ export interface GuestFailure {
 
 /** What the host does for a guest. All arguments come from the guest unchecked except where stated. */
 export interface SandboxCalls extends Omit<Bridge, "flush" | "fail" | "fault" | "sync" | "shared"> {
+  /** A read that is posted like a write; `takeRead` waits for the value of the last one, and is 0 when there was none. */
+  postRead(window: number, offset: number, width: AccessWidth): void;
+  takeRead(): number;
   /** Copies between the guest's own bytes and what the device sees of a region; only for regions that have no pages in common. */
   copy(region: number, offset: number, bytes: Uint8Array, toDevice: boolean): void;
   /** A private copy of what the guest wrote to its outbox, at most `mailboxBytes` long. */

@@ -27,6 +27,8 @@ export const TraceKind = {
   /** A batch of a queue. a=queue, b=entries, c=payload bytes. */
   requests: 14,
   completions: 15,
+  /** A read whose value nobody waited for: a=window, b=offset, d=width. */
+  postedRead: 16,
 } as const;
 export type TraceKind = (typeof TraceKind)[keyof typeof TraceKind];
 

@@ -47,6 +47,7 @@ export function describeEntry(entry: TraceEntry, names: DumpNames): string {
   const irq = names.irqs[a] ?? `line ${a}`;
   switch (entry.kind) {
     case TraceKind.read: return `${window}[${hex(b, 8)}] -> ${hex(c, d)}`;
+    case TraceKind.postedRead: return `${window}[${hex(b, 8)}], value not used`;
     case TraceKind.write: return `${window}[${hex(b, 8)}] <- ${hex(c, d)}`;
     case TraceKind.irq: return irq;
     case TraceKind.irqOp: return `${irq} ${Object.keys(IrqOp).find((key) => IrqOp[key as keyof typeof IrqOp] === b) ?? `operation ${b}`}`;

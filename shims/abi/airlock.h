@@ -123,6 +123,10 @@ struct airlock_setup {
 
 /* Registers: offsets in bytes, widths in bits. A read completes after every earlier write. A denial ends the module. */
 AIRLOCK_IMPORT(read) airlock_u32 airlock_read(airlock_u32 window, airlock_u32 offset, airlock_u32 width);
+/* A read in two halves: the device performs it in its turn, and only who wants the value waits for it. */
+AIRLOCK_IMPORT(post_read) void airlock_post_read(airlock_u32 window, airlock_u32 offset, airlock_u32 width);
+/* The value of the last read that was posted. */
+AIRLOCK_IMPORT(take_read) airlock_u32 airlock_take_read(void);
 AIRLOCK_IMPORT(write) void airlock_write(airlock_u32 window, airlock_u32 offset, airlock_u32 width, airlock_u32 value);
 AIRLOCK_IMPORT(irq) void airlock_irq(airlock_u32 line, airlock_u32 op);
 /* Makes a part of a region the same for both sides, where they have no pages in common. */

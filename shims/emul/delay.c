@@ -136,8 +136,10 @@ static void spin(double micros)
 	if (emul_dma_copies)
 		emul_dma_push();
 	micros = shorten(micros);
-	if (micros > 0)
+	if (micros > 0) {
+		emul_io_settle();
 		spin_really(micros);
+	}
 	count_wait(micros);
 	if (emul_dma_copies)
 		emul_dma_pull();

@@ -34,18 +34,38 @@ static inline void count_access(void)
 		look_at_clock();
 }
 
-static u32 read_window(u32 window, u32 offset, u32 width)
-{
-	u32 value;
+/* The value of the last read, once it is here. */
+static u32 answer;
+static bool is_under_way;
 
+/* A read completes after what either side wrote before it: where memory is copied, there is nothing to gain by not waiting. */
+static void post_window(u32 window, u32 offset, u32 width)
+{
 	count_access();
-	if (!emul_dma_copies)
-		return airlock_read(window, offset, width);
-	/* A read completes after what either side wrote before it. */
+	is_under_way = !emul_dma_copies;
+	if (is_under_way) {
+		airlock_post_read(window, offset, width);
+		return;
+	}
 	emul_dma_push();
-	value = airlock_read(window, offset, width);
+	answer = airlock_read(window, offset, width);
 	emul_dma_pull();
-	return value;
+}
+
+/* What drivers call airlock_io_take; for them it has no effect, so that it has another name here. */
+u32 airlock_io_wait(void)
+{
+	if (is_under_way) {
+		is_under_way = false;
+		answer = airlock_take_read();
+	}
+	return answer;
+}
+
+void emul_io_settle(void)
+{
+	if (is_under_way)
+		airlock_io_wait();
 }
 
 static void write_window(u32 window, u32 offset, u32 width, u32 value)
@@ -67,13 +87,19 @@ static inline u32 offset_of(unsigned long cookie)
 }
 
 /* Drivers also use these on what is memory; a null pointer traps as any access does. */
-u32 airlock_io_read(unsigned long address, u32 width)
+void airlock_io_post(unsigned long address, u32 width)
 {
-	if (address >= AIRLOCK_COOKIES)
-		return read_window(window_of(address), offset_of(address), width);
+	if (address >= AIRLOCK_COOKIES) {
+		post_window(window_of(address), offset_of(address), width);
+		return;
+	}
+	is_under_way = false;
 	if (width == 8)
-		return *(const volatile u8 *)address;
-	return width == 16 ? *(const volatile u16 *)address : *(const volatile u32 *)address;
+		answer = *(const volatile u8 *)address;
+	else if (width == 16)
+		answer = *(const volatile u16 *)address;
+	else
+		answer = *(const volatile u32 *)address;
 }
 
 void airlock_io_write(unsigned long address, u32 width, u32 value)
@@ -99,9 +125,9 @@ static u32 port_offset(unsigned long port)
 	return port & ((1ul << AIRLOCK_PORT_SHIFT) - 1);
 }
 
-u32 airlock_port_in(unsigned long port, u32 width)
+void airlock_port_post(unsigned long port, u32 width)
 {
-	return read_window(port_window(port), port_offset(port), width);
+	post_window(port_window(port), port_offset(port), width);
 }
 
 void airlock_port_out(unsigned long port, u32 width, u32 value)
@@ -162,8 +188,10 @@ void memcpy_fromio(void *to, const volatile void __iomem *from, size_t count)
 
 	while (count > 0) {
 		size_t step = (at & 3) == 0 && count >= 4 ? 4 : 1;
-		u32 value = airlock_io_read(at, step * 8);
+		u32 value;
 
+		airlock_io_post(at, step * 8);
+		value = airlock_io_take();
 		memcpy(out, &value, step);
 		out += step;
 		at += step;

@@ -134,6 +134,20 @@ function accessTests(rigged: Rigged): void {
     expect(port.read(0, Uart.scratch, 8)).toBe(4_999 & 0xff);
   });
 
+  rigged("posted reads are performed in their turn, and the value of the last one is there to be taken", async (rig) => {
+    const { port } = await rig.connect();
+    expect(port.takeRead()).toBe(0);
+    for (let count = 0; count < 3_000; count++) {
+      writeRam(port, count & 0xff);
+      port.postRead(0, 1, 8);
+    }
+    expect([port.takeRead(), port.takeRead()]).toEqual([2_999 & 0xff, 2_999 & 0xff]);
+    writeRam(port, 7);
+    port.postRead(0, 1, 8);
+    writeRam(port, 8);
+    expect([port.takeRead(), readRam(port)]).toEqual([7, 8]);
+  });
+
   rigged("an access outside the grant is denied and has no effect", async (rig) => {
     const { port } = await rig.connect();
     writeRam(port, 0x5a);
@@ -142,7 +156,9 @@ function accessTests(rigged: Rigged): void {
     ];
     for (const [window, offset, width] of bad) {
       expect(() => port.write(window, offset, width as AccessWidth, 0xff), `write ${window} ${offset} ${width}`).toThrow(expect.objectContaining({ code: "CapabilityViolation" }));
-      expect(() => port.read(window, offset, width as AccessWidth), `read ${window} ${offset} ${width}`).toThrow(expect.objectContaining({ code: "CapabilityViolation" }));
+      for (const read of [port.read.bind(port), port.postRead.bind(port)]) {
+        expect(() => read(window, offset, width as AccessWidth), `${read.name} ${window} ${offset} ${width}`).toThrow(expect.objectContaining({ code: "CapabilityViolation" }));
+      }
     }
     for (const value of [-1, 256, 0.5, Number.NaN, Infinity]) expect(() => port.write(0, 1, 8, value)).toThrow(expect.objectContaining({ code: "CapabilityViolation" }));
     // The index latch still holds the address: no bad write reached it.

@@ -65,6 +65,8 @@ export class SandboxBench {
     return this;
   }
 
+  #answer = 0;
+
   readonly calls: SandboxCalls = {
     read: (window, offset, width) => {
       this.#check(window, offset, width);
@@ -72,6 +74,8 @@ export class SandboxBench {
       const view = new DataView(this.registers.buffer);
       return width === 8 ? view.getUint8(offset) : view.getUint32(offset, true);
     },
+    postRead: (window, offset, width) => { this.#answer = this.calls.read(window, offset, width); },
+    takeRead: () => this.#answer,
     write: (window, offset, width, value) => {
       this.#check(window, offset, width);
       this.accesses.push(["write", window, offset, width, value]);

@@ -59,6 +59,8 @@ describe("numbers", () => {
     ["a window there is not", drop("(call $read (i32.const 1) (i32.const 0) (i32.const 8))")],
     ["the last window of all", drop("(call $read (i32.const -1) (i32.const 0) (i32.const 8))")],
     ["an offset beyond the window", drop("(call $read (i32.const 0) (i32.const 8) (i32.const 8))")],
+    ["a posted read of a window there is not", "(call $post_read (i32.const 1) (i32.const 0) (i32.const 8))"],
+    ["a posted read beyond the window, and what it brought", `(call $post_read (i32.const 0) (i32.const 8) (i32.const 8)) ${drop("(call $take_read)")}`],
     ["an offset that wraps", "(call $write (i32.const 0) (i32.const -4) (i32.const 32) (i32.const 1))"],
     ["an access across the end", "(call $write (i32.const 0) (i32.const 6) (i32.const 32) (i32.const 1))"],
     ["a width there is not", "(call $write (i32.const 0) (i32.const 0) (i32.const 16) (i32.const 1))"],
@@ -77,6 +79,14 @@ describe("numbers", () => {
     const bench = await attack(`(call $sync (i32.const 0) (i32.const ${offset}) (i32.const ${size}) (i32.const 1))`, "", { regions: [region], limits: { ...benchLimits, sharedBytes: 16_384 } });
     expect(bench.failures).toMatchObject([{ code: "CapabilityViolation" }]);
     expect(bench.copies).toEqual([]);
+  });
+
+  test("a value that nobody read, taken again and again, is the last one", async () => {
+    const taken = drop("(call $take_read)");
+    const bench = await attack(`${taken} (call $write (i32.const 0) (i32.const 0) (i32.const 8) (i32.const 5)) (call $post_read (i32.const 0) (i32.const 0) (i32.const 8))
+      (call $post_read (i32.const 0) (i32.const 0) (i32.const 8)) ${taken} (call $write (i32.const 0) (i32.const 1) (i32.const 8) (call $take_read))`);
+    expect(bench.failures).toEqual([]);
+    expect(bench.accesses).toEqual([["write", 0, 0, 8, 5], ["read", 0, 0, 8], ["read", 0, 0, 8], ["write", 0, 1, 8, 5]]);
   });
 
   test("a timer of no time is no number", async () => {
@@ -324,6 +334,7 @@ describe("time and stack", () => {
   // The host's side of the call finds no room and fails half-way: that must not look like a bug of the host's.
   test.each([
     ["read", drop("(call $read (i32.const 0) (i32.const 0) (i32.const 8))")], ["log", `(call $log (i32.const 30) (i32.const ${freeAt}) (i32.const 8))`],
+    ["post_read", "(call $post_read (i32.const 0) (i32.const 0) (i32.const 8))"], ["take_read", drop("(call $take_read)")],
     ["flush", "(call $flush (i32.const 0))"], ["setup", drop(`(call $setup (i32.const ${freeAt}) (i32.const 4096))`)], ["now", drop("(call $now)")],
   ])("recursion that calls %s at each depth", async (_call, body) => {
     const bench = await attack(`${body} (call $turn (local.get $length))`, "", { isCounted: false });

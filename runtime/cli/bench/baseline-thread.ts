@@ -48,7 +48,7 @@ async function rawHostCall(): Promise<Baselines["rawHostCall"]> {
   const loaded = await createQuickJsTier().load(code, "baseline.js", limits);
   let result: Baselines["rawHostCall"] | undefined;
   const calls: SandboxCalls = {
-    read: () => 0, write: () => undefined, irq: () => undefined, timer: () => undefined, setup: () => "{}", output: () => undefined, copy: () => undefined,
+    read: () => 0, postRead: () => undefined, takeRead: () => 0, write: () => undefined, irq: () => undefined, timer: () => undefined, setup: () => "{}", output: () => undefined, copy: () => undefined,
     nowMicros: () => performance.now() * 1000,
     log: (_level, text) => { result = JSON.parse(text) as Baselines["rawHostCall"]; },
     failed: ({ message }) => { throw new Error(`the baseline failed: ${message}`); },

@@ -90,7 +90,7 @@ async function quickjsReads(addonNow: NativeAddon): Promise<Pick<GrantFigures, "
   const loaded = await createQuickJsTier().load(code, "grants.js", { memoryBytes: 16 * 2 ** 20, turnMs: 60_000, stackBytes: 256 * 1024, sharedBytes: 2 * pageBytes });
   let result: Pick<GrantFigures, "quickjsLoopNs" | "quickjsPageNs" | "quickjsCallNs"> | undefined;
   const calls: SandboxCalls = {
-    read: () => 0, write: () => undefined, irq: () => undefined, timer: () => undefined, setup: () => "{}", output: () => undefined, copy: () => undefined,
+    read: () => 0, postRead: () => undefined, takeRead: () => 0, write: () => undefined, irq: () => undefined, timer: () => undefined, setup: () => "{}", output: () => undefined, copy: () => undefined,
     nowMicros: () => performance.now() * 1000,
     log: (_level, text) => { result = JSON.parse(text) as typeof result; },
     failed: ({ message }) => { throw new Error(`the measurement failed: ${message}`); },

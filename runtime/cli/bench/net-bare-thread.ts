@@ -142,8 +142,12 @@ class BareDriver {
       driver: "nic", windows: [{ name: "bar0", sizeBytes: work.windowBytes, rights: "readwrite", widths: [32] }], irqs: [{ name: "intx" }], memoryBytes: 64 * 2 ** 20,
       dma: [{ name: "queues", iova: queuesIova, sizeBytes: work.queuesBytes }], options: work.options,
     };
+    let answer = 0;
     return {
-      read: (_window, offset, width) => space.read(offset, width), write: (_window, offset, width, value) => space.write(offset, width, value),
+      read: (_window, offset, width) => space.read(offset, width),
+      postRead: (_window, offset, width) => { answer = space.read(offset, width); },
+      takeRead: () => answer,
+      write: (_window, offset, width, value) => space.write(offset, width, value),
       irq: (_line, op) => [() => line.unmask(), () => line.mask(), () => line.unmask(), () => line.ack()][op]!(),
       copy: (_region, offset, bytes, toDevice) => {
         const device = this.#bytes(offset, bytes.length);

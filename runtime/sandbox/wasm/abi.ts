@@ -25,6 +25,8 @@ function signature(parameters: string, results = ""): Signature {
 /** Every function a module may import, by name. */
 export const importSignatures = {
   read: signature("i32 i32 i32", "i32"),
+  post_read: signature("i32 i32 i32"),
+  take_read: signature("", "i32"),
   write: signature("i32 i32 i32 i32"),
   irq: signature("i32 i32"),
   sync: signature("i32 i32 i32 i32"),

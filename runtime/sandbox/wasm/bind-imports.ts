@@ -45,10 +45,24 @@ export class ModuleImports {
   functions(): ImportFunctions {
     const { calls } = this.#parts;
     return {
-      // The two that a driver calls all the time have no closure on their way.
+      // Those that a driver calls all the time have no closure on their way.
       read: (window: number, offset: number, width: number) => {
         try {
           return calls.read(window >>> 0, offset >>> 0, width >>> 0);
+        } catch (error) {
+          throw this.ended(error);
+        }
+      },
+      post_read: (window: number, offset: number, width: number) => {
+        try {
+          calls.postRead(window >>> 0, offset >>> 0, width >>> 0);
+        } catch (error) {
+          throw this.ended(error);
+        }
+      },
+      take_read: () => {
+        try {
+          return calls.takeRead();
         } catch (error) {
           throw this.ended(error);
         }

@@ -18,16 +18,21 @@
 #define AIRLOCK_PORT_SHIFT 12
 #define IO_SPACE_LIMIT 0x1ffff
 
-/* emul/io.c */
-u32 airlock_io_read(unsigned long address, u32 width);
+/*
+ * emul/io.c. A read is posted, and waited for by whoever uses its value: drivers read a register only to push their writes out to
+ * the device, and here these are on their way in order anyway. The attribute has the compiler leave out a wait for nothing.
+ */
+void airlock_io_post(unsigned long address, u32 width);
+u32 airlock_io_take(void) __asm__("airlock_io_wait") __attribute__((pure));
 void airlock_io_write(unsigned long address, u32 width, u32 value);
-u32 airlock_port_in(unsigned long port, u32 width);
+void airlock_port_post(unsigned long port, u32 width);
 void airlock_port_out(unsigned long port, u32 width, u32 value);
 
 #define AIRLOCK_ACCESSORS(letter, type, bits)							\
 static inline type __raw_read##letter(const volatile void __iomem *at)				\
 {												\
-	return airlock_io_read((unsigned long)at, bits);					\
+	airlock_io_post((unsigned long)at, bits);						\
+	return airlock_io_take();								\
 }												\
 static inline void __raw_write##letter(type value, volatile void __iomem *at)			\
 {												\
@@ -35,7 +40,8 @@ static inline void __raw_write##letter(type value, volatile void __iomem *at)			
 }												\
 static inline type in##letter(unsigned long port)						\
 {												\
-	return airlock_port_in(port, bits);							\
+	airlock_port_post(port, bits);								\
+	return airlock_io_take();								\
 }												\
 static inline void out##letter(type value, unsigned long port)					\
 {												\
@@ -61,13 +67,13 @@ AIRLOCK_ACCESSORS(l, u32, 32)
 static inline void insb(unsigned long port, void *to, unsigned int count)
 {
 	for (u8 *at = to; count > 0; count--)
-		*at++ = airlock_port_in(port, 8);
+		*at++ = inb(port);
 }
 
 static inline void insw(unsigned long port, void *to, unsigned int count)
 {
 	for (u8 *at = to; count > 0; count--, at += 2) {
-		u16 value = airlock_port_in(port, 16);
+		u16 value = inw(port);
 
 		__builtin_memcpy(at, &value, 2);
 	}
@@ -76,7 +82,7 @@ static inline void insw(unsigned long port, void *to, unsigned int count)
 static inline void insl(unsigned long port, void *to, unsigned int count)
 {
 	for (u8 *at = to; count > 0; count--, at += 4) {
-		u32 value = airlock_port_in(port, 32);
+		u32 value = inl(port);
 
 		__builtin_memcpy(at, &value, 4);
 	}

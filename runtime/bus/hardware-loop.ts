@@ -1,10 +1,12 @@
 /** The hardware thread's loop: device time, the drivers' channels, and control messages, in one synchronous thread. */
 import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
+import { realClock } from "../api/clock.ts";
 import { AirlockError, errorText } from "../api/errors.ts";
 import { DoorbellWord, gateAll } from "./channel.ts";
 import { ChannelServer } from "./channel-server.ts";
 import type { HardwareBackend } from "./hardware-backend.ts";
 import type { HardwareCall, HardwareMessage, HardwareRequest } from "./hardware-control.ts";
+import { ResetRequests } from "./reset-requests.ts";
 
 /** Longest sleep: bounds how late a doorbell that was missed is noticed. */
 const maxSleepMs = 100;
@@ -29,6 +31,7 @@ class HardwareLoop {
   readonly #doorbell: Int32Array;
   readonly #control: MessagePort;
   readonly #servers = new Map<number, ChannelServer>();
+  readonly #resets = new ResetRequests(() => realClock.nowMicros() / 1000, (device) => this.#send({ type: "reset-request", device }));
   #stopping = false;
   #lastRing = -1;
 
@@ -39,7 +42,7 @@ class HardwareLoop {
   }
 
   run(): void {
-    this.#backend.onResetRequest?.((device) => this.#send({ type: "reset-request", device }));
+    this.#backend.onResetRequest?.((device) => this.#resets.add(device));
     this.#send({ type: "ready" });
     try {
       let idlePasses = 0;
@@ -60,6 +63,7 @@ class HardwareLoop {
     let commands = 0;
     for (const server of this.#servers.values()) commands += server.serve();
     if (commands > 0) this.#backend.flush();
+    this.#resets.tellDue();
     // A control message always rings the doorbell, so the port is polled only when it did, or before a sleep.
     const rang = seen !== this.#lastRing;
     this.#lastRing = seen;

@@ -84,6 +84,7 @@ describe("every mistake has its place and says what would be right", () => {
     ["one PCI place for two devices", change("  com1:", '  disk: { compatible: [nvme], pci: { address: "00:04.0" } }\n  other: { compatible: [nvme], pci: { address: "00:04.0" } }\n  com1:'), ['6:48: device "disk" is at 00:04.0 already; give each its own place']],
     ["an empty match", change("device: rtc\n", "match: {}\n"), ["9:12: drivers.clock.match ({}) is empty; name what the device is compatible with, or its pci identity"]],
     ["an empty PCI match", change("device: rtc\n", "match: { pci: {} }\n"), ["9:19: drivers.clock.match.pci ({}) is empty; name a class, vendor, device or address"]],
+    ["missing package of a Linux driver", change("package: clock", "package: linux-clock"), ['8:14: package "linux-clock" cannot be used: linux-clock/driver.json: driver manifest does not exist; check the path; a package of that name is made by "airlock build"']],
     ["missing package", change("package: clock", "package: clocks"), ['8:14: package "clocks" cannot be used: clocks/driver.json: driver manifest does not exist; check the path']],
     ["unknown option", change("device: rtc\n", "device: rtc\n    options: { centurey: 50 }\n"), ['10:16: package "rtc-mc146818" has no option "centurey"; did you mean "century"?']],
     ["wrong option", change("device: rtc\n", "device: rtc\n    options: { century: 3 }\n"), ['10:25: option "century" of driver "clock" is 3; write at least 14']],

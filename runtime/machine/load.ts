@@ -1,7 +1,7 @@
 /** Loads a machine file and the manifests of its drivers: everything checked that can be without the platform. */
-import { dirname, isAbsolute, join } from "node:path";
+import { basename, dirname, isAbsolute, join } from "node:path";
 import type { z } from "zod";
-import { AirlockError, errorText } from "../api/errors.ts";
+import { AirlockError, errorText, isAirlockError } from "../api/errors.ts";
 import type { DeviceDescription, DeviceWindow } from "../bus/device.ts";
 import { check, checkValue } from "./check.ts";
 import { isPackageError, type LoadedManifest, readManifest } from "./manifest.ts";
@@ -272,6 +272,9 @@ function loadDriver(loading: Loading, name: string, packages: Map<string, Loaded
   };
 }
 
+/** What the folders of packages begin with that `airlock build` makes of Linux's drivers: in a checkout they are not there at first. */
+const builtPrefix = "linux-";
+
 function loadPackage(
   loading: Loading, path: string, at: Path, packages: Map<string, LoadedManifest | undefined>,
 ): LoadedManifest | undefined {
@@ -283,7 +286,8 @@ function loadPackage(
     }
   } catch (error) {
     if (!isPackageError(error)) throw error;
-    loading.fail(at, `package "${path}" cannot be used: ${errorText(error)}`);
+    const hint = isAirlockError(error, "NotFound") && basename(directory).startsWith(builtPrefix) ? '; a package of that name is made by "airlock build"' : "";
+    loading.fail(at, `package "${path}" cannot be used: ${errorText(error)}${hint}`);
   }
   return packages.get(directory);
 }

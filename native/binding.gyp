@@ -4,7 +4,7 @@
       "target_name": "airlock",
       "sources": [
         "src/addon.cc", "src/arguments.cc", "src/errors.cc", "src/file.cc", "src/line_settings.cc", "src/page_registry.cc", "src/pages.cc",
-        "src/poll.cc", "src/process.cc", "src/pty.cc", "src/shared_memory.cc",
+        "src/poll.cc", "src/process.cc", "src/processor.cc", "src/pty.cc", "src/shared_memory.cc",
         "src/tap.cc", "src/tap_reader.cc"
       ],
       "cflags_cc!": ["-std=gnu++17", "-std=gnu++20"],

@@ -9,6 +9,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   airlock::RegisterPty(env, exports);
   airlock::RegisterLineSettings(env, exports);
   airlock::RegisterProcess(env, exports);
+  airlock::RegisterProcessor(env, exports);
   airlock::RegisterSharedMemory(env, exports);
   airlock::RegisterPages(env, exports);
   airlock::RegisterTap(env, exports);

@@ -5,8 +5,9 @@ import type { AccessWidth } from "../api/grants.ts";
 import type { BusPort } from "./bus-port.ts";
 import { ChannelWord, CommandOp, ReadStatus, entryIndex, ringDoorbell, ringEntries } from "./channel.ts";
 import type { BusGrant } from "./platform.ts";
+import { type Processors, StayApart } from "./processors.ts";
 import type { RamHandle } from "./ram.ts";
-import { checkAccess } from "./register-space.ts";
+import { WindowRights } from "./window-rights.ts";
 
 /** What a host needs to open its port; crosses threads. */
 export interface ChannelHandle {
@@ -26,16 +27,23 @@ const spins = 1500;
 export class ChannelPort implements BusPort {
   readonly #channel: Int32Array;
   readonly #doorbell: Int32Array;
-  readonly #grant: BusGrant;
+  readonly #driver: string;
+  readonly #windows: readonly WindowRights[];
+  readonly #irqs: readonly string[];
+  readonly #apart: StayApart;
   #head: number;
   #reads = 0;
   /** The window of the last read. */
   #posted = 0;
 
-  constructor(handle: ChannelHandle) {
+  /** `processors`: where the calling thread runs, where that is known. */
+  constructor(handle: ChannelHandle, processors?: Processors) {
     this.#channel = new Int32Array(handle.channel);
     this.#doorbell = new Int32Array(handle.doorbell);
-    this.#grant = handle.grant;
+    this.#driver = handle.grant.driver;
+    this.#windows = handle.grant.windows.map((window) => new WindowRights(window));
+    this.#irqs = handle.grant.irqs.map(({ name }) => name);
+    this.#apart = new StayApart(this.#doorbell, processors);
     this.#head = Atomics.load(this.#channel, ChannelWord.head);
   }
 
@@ -54,10 +62,10 @@ export class ChannelPort implements BusPort {
   /** Answers come in order, each over the one before: the last one is there when its number is. */
   takeRead(): number {
     if (this.#reads === 0) return 0;
-    this.#awaitCompletion(this.#reads);
+    if (!this.#spin(this.#reads)) this.#sleep(this.#reads);
     const status = Atomics.load(this.#channel, ChannelWord.status);
-    if (status === ReadStatus.revoked) throw this.#revoked(this.#grant.windows[this.#posted]!.name);
-    if (status === ReadStatus.lost) throw new AirlockError("HardwareLost", `${this.#grant.driver}: the hardware is gone`, { holder: this.#grant.driver });
+    if (status === ReadStatus.revoked) throw this.#revoked(this.#windows[this.#posted]!.name);
+    if (status === ReadStatus.lost) throw new AirlockError("HardwareLost", `${this.#driver}: the hardware is gone`, { holder: this.#driver });
     return Atomics.load(this.#channel, ChannelWord.value) >>> 0;
   }
 
@@ -67,9 +75,9 @@ export class ChannelPort implements BusPort {
   }
 
   irq(line: number, op: IrqOp): void {
-    const irq = this.#grant.irqs[line];
-    if (irq === undefined) throw this.#unknown("irq", line);
-    if (this.#isClosed(this.#grant.windows.length + line)) throw this.#revoked(irq.name);
+    const name = this.#irqs[line];
+    if (name === undefined) throw this.#unknown("irq", line);
+    if (this.#isClosed(this.#windows.length + line)) throw this.#revoked(name);
     this.#put(CommandOp.irq, line, op, 0, 0);
   }
 
@@ -81,10 +89,10 @@ export class ChannelPort implements BusPort {
   }
 
   #check(window: number, direction: "read" | "write", offset: number, width: AccessWidth, value: number): void {
-    const grant = this.#grant.windows[window];
-    if (grant === undefined) throw this.#unknown("window", window);
-    if (this.#isClosed(window)) throw this.#revoked(grant.name);
-    checkAccess(this.#grant.driver, grant, direction, offset, width, value);
+    const rights = this.#windows[window];
+    if (rights === undefined) throw this.#unknown("window", window);
+    if (this.#isClosed(window)) throw this.#revoked(rights.name);
+    rights.check(this.#driver, direction, offset, width, value);
   }
 
   #isClosed(capability: number): boolean {
@@ -118,8 +126,13 @@ export class ChannelPort implements BusPort {
     return ((this.#head - Atomics.load(this.#channel, ChannelWord.tail)) | 0) < ringEntries;
   }
 
-  #awaitCompletion(sequence: number): void {
-    for (let spin = 0; spin < spins; spin++) if (Atomics.load(this.#channel, ChannelWord.completed) === sequence) return;
+  #spin(sequence: number): boolean {
+    for (let spin = 0; spin < spins; spin++) if (Atomics.load(this.#channel, ChannelWord.completed) === sequence) return true;
+    return false;
+  }
+
+  #sleep(sequence: number): void {
+    this.#apart.beforeSleep();
     let seen = Atomics.load(this.#channel, ChannelWord.completed);
     while (seen !== sequence) {
       if (Atomics.wait(this.#channel, ChannelWord.completed, seen, readTimeoutMs) === "timed-out") throw this.#timeout();
@@ -128,16 +141,16 @@ export class ChannelPort implements BusPort {
   }
 
   #timeout(): AirlockError {
-    return new AirlockError("HardwareTimeout", `${this.#grant.driver}: the hardware did not answer for ${readTimeoutMs} ms`, { holder: this.#grant.driver });
+    return new AirlockError("HardwareTimeout", `${this.#driver}: the hardware did not answer for ${readTimeoutMs} ms`, { holder: this.#driver });
   }
 
   #revoked(capability: string): AirlockError {
-    return new AirlockError("CapabilityRevoked", `${this.#grant.driver}: capability "${capability}" has been revoked`, { holder: this.#grant.driver, capability });
+    return new AirlockError("CapabilityRevoked", `${this.#driver}: capability "${capability}" has been revoked`, { holder: this.#driver, capability });
   }
 
   #unknown(kind: string, index: number): AirlockError {
-    return new AirlockError("CapabilityViolation", `${this.#grant.driver}: there is no ${kind} number ${index}`, {
-      holder: this.#grant.driver, capability: `${kind} ${index}`, reason: "handle",
+    return new AirlockError("CapabilityViolation", `${this.#driver}: there is no ${kind} number ${index}`, {
+      holder: this.#driver, capability: `${kind} ${index}`, reason: "handle",
     });
   }
 }

@@ -37,6 +37,11 @@ export class ChannelServer {
     return Atomics.load(this.#channel, ChannelWord.head) !== this.#tail;
   }
 
+  /** Reads that were completed, modulo 2^32. */
+  get reads(): number {
+    return this.#reads;
+  }
+
   /** Performs what waits, up to a limit; returns how many commands it took. */
   serve(): number {
     const head = Atomics.load(this.#channel, ChannelWord.head);

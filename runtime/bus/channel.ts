@@ -35,8 +35,13 @@ export const ReadStatus = { ok: 0, revoked: 1, denied: 2, lost: 3 } as const;
 export const CommandOp = { read: 1, write: 2, irq: 3 } as const;
 
 /** Words of the hardware thread's own doorbell. */
-export const DoorbellWord = { ring: 0, sleeping: stride } as const;
-const doorbellWords = 2 * stride;
+export const DoorbellWord = {
+  ring: 0,
+  sleeping: stride,
+  /** The processor that the hardware's thread woke up on, plus one; 0 where nobody knows. */
+  processor: 2 * stride,
+} as const;
+const doorbellWords = 3 * stride;
 
 /** Every capability of a grant at once. */
 export const gateAll = -1;

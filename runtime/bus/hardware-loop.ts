@@ -6,6 +6,7 @@ import { DoorbellWord, gateAll } from "./channel.ts";
 import { ChannelServer } from "./channel-server.ts";
 import type { HardwareBackend } from "./hardware-backend.ts";
 import type { HardwareCall, HardwareMessage, HardwareRequest } from "./hardware-control.ts";
+import type { Processors } from "./processors.ts";
 import { ResetRequests } from "./reset-requests.ts";
 
 /** Longest sleep: bounds how late a doorbell that was missed is noticed. */
@@ -18,11 +19,18 @@ const maxSleepMs = 100;
 const spinPasses = 50;
 
 /**
+ * Reads with less than this between them are in a row, and after so many the driver reads on: one that finds its device reads thousands.
+ * For it the thread stays awake that long.
+ */
+const readsInARow = 16;
+const awaitReadMicros = 300;
+
+/**
  * Serves until told to stop or the hardware is lost. Never returns to the event loop meanwhile: everything that needs
  * one (imports, sockets) has to be ready before.
  */
-export function runHardwareLoop(backend: HardwareBackend, doorbellBuffer: SharedArrayBuffer, control: MessagePort): void {
-  const loop = new HardwareLoop(backend, new Int32Array(doorbellBuffer), control);
+export function runHardwareLoop(backend: HardwareBackend, doorbellBuffer: SharedArrayBuffer, control: MessagePort, processors?: Processors): void {
+  const loop = new HardwareLoop(backend, new Int32Array(doorbellBuffer), control, processors);
   loop.run();
 }
 
@@ -30,15 +38,19 @@ class HardwareLoop {
   readonly #backend: HardwareBackend;
   readonly #doorbell: Int32Array;
   readonly #control: MessagePort;
+  readonly #processors: Processors | undefined;
   readonly #servers = new Map<number, ChannelServer>();
   readonly #resets = new ResetRequests(() => realClock.nowMicros() / 1000, (device) => this.#send({ type: "reset-request", device }));
   #stopping = false;
   #lastRing = -1;
+  #readsBeforeRow = 0;
+  #idleSinceMicros = 0;
 
-  constructor(backend: HardwareBackend, doorbell: Int32Array, control: MessagePort) {
+  constructor(backend: HardwareBackend, doorbell: Int32Array, control: MessagePort, processors: Processors | undefined) {
     this.#backend = backend;
     this.#doorbell = doorbell;
     this.#control = control;
+    this.#processors = processors;
   }
 
   run(): void {
@@ -49,7 +61,8 @@ class HardwareLoop {
       while (!this.#stopping) {
         const worked = this.#pass();
         idlePasses = worked ? 0 : idlePasses + 1;
-        if (idlePasses > spinPasses) this.#sleep();
+        if (idlePasses === 1) this.#idleSinceMicros = realClock.nowMicros();
+        if (idlePasses > spinPasses && !this.#expectsRead()) this.#sleep();
       }
     } catch (error) {
       for (const server of this.#servers.values()) server.lose();
@@ -70,6 +83,16 @@ class HardwareLoop {
     return (rang && this.#serveControl()) || commands > 0;
   }
 
+  #expectsRead(): boolean {
+    return ((this.#reads() - this.#readsBeforeRow) | 0) >= readsInARow && realClock.nowMicros() - this.#idleSinceMicros < awaitReadMicros;
+  }
+
+  #reads(): number {
+    let reads = 0;
+    for (const server of this.#servers.values()) reads = (reads + server.reads) | 0;
+    return reads;
+  }
+
   #sleep(): void {
     if (this.#serveControl()) return;
     const seen = Atomics.load(this.#doorbell, DoorbellWord.ring);
@@ -78,6 +101,8 @@ class HardwareLoop {
     const timeoutMs = Math.min(maxSleepMs, this.#backend.idleMicros() / 1000);
     if (!busy && timeoutMs > 0) Atomics.wait(this.#doorbell, DoorbellWord.ring, seen, timeoutMs);
     Atomics.store(this.#doorbell, DoorbellWord.sleeping, 0);
+    if (realClock.nowMicros() - this.#idleSinceMicros > awaitReadMicros) this.#readsBeforeRow = this.#reads();
+    if (this.#processors !== undefined) Atomics.store(this.#doorbell, DoorbellWord.processor, this.#processors.current() + 1);
   }
 
   #serveControl(): boolean {

@@ -6,7 +6,8 @@ import type { HardwareBackend } from "./hardware-backend.ts";
 import type { IommuDomain } from "./iommu.ts";
 import type { IrqBinding } from "./irq-line.ts";
 import type { BusGrant, BusReport, QuiesceStep } from "./platform.ts";
-import { type RegisterSpace, checkAccess } from "./register-space.ts";
+import type { RegisterSpace } from "./register-space.ts";
+import { WindowRights } from "./window-rights.ts";
 
 /** How the hardware's side reaches the driver and the control plane. */
 export interface BusReceiver {
@@ -23,14 +24,18 @@ export class VirtualBus {
   readonly grant: BusGrant;
   readonly #backend: HardwareBackend;
   readonly #receiver: BusReceiver;
+  readonly #driver: string;
+  readonly #rights: readonly WindowRights[];
   readonly #spaces: readonly RegisterSpace[];
   readonly #bindings: readonly IrqBinding[];
   readonly #domain: IommuDomain | undefined;
 
   constructor(backend: HardwareBackend, grant: BusGrant, receiver: BusReceiver) {
     this.grant = grant;
+    this.#driver = grant.driver;
     this.#backend = backend;
     this.#receiver = receiver;
+    this.#rights = grant.windows.map((window) => new WindowRights(window));
     this.#spaces = grant.windows.map(({ name }) => found(backend.space(grant.device, name), grant.device, "window", name));
     const numbers = grant.irqs.map(({ name }) => found(backend.irqNumber(grant.device, name), grant.device, "irq", name));
     this.#bindings = numbers.map((number, index) => {
@@ -122,9 +127,9 @@ export class VirtualBus {
   }
 
   #checked(window: number, direction: "read" | "write", offset: number, width: AccessWidth, value: number): RegisterSpace {
-    const grant = this.grant.windows[window];
-    if (grant === undefined) throw this.#unknown("window", window);
-    checkAccess(this.grant.driver, grant, direction, offset, width, value);
+    const rights = this.#rights[window];
+    if (rights === undefined) throw this.#unknown("window", window);
+    rights.check(this.#driver, direction, offset, width, value);
     return this.#spaces[window]!;
   }
 

@@ -1,22 +1,18 @@
 /** The entry of a driver host's thread: loads a bundle, waits as a warm spare, then serves one generation of a driver. */
 import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import { mailboxBytes } from "../api/bridge.ts";
-import { realClock } from "../api/clock.ts";
 import { errorText } from "../api/errors.ts";
 import { cutRecords } from "../api/records.ts";
 import { AdaptiveWait } from "../bus/adaptive-wait.ts";
 import { ChannelWord, wakeHost } from "../bus/channel.ts";
-import { ChannelPort } from "../bus/channel-port.ts";
+import { ownProcessors } from "../native/processors.ts";
 import { GuestLoadError, type LoadedSandbox, type SandboxTier } from "../sandbox/sandbox.ts";
 import type { WasmModule } from "../sandbox/web-assembly.ts";
 import { watchStrayErrors } from "../sandbox/worker/stray-errors.ts";
 import type { WorkerSandbox } from "../sandbox/worker/tier.ts";
-import { FlightRecorder } from "../trace/flight-recorder.ts";
-import { TurnClock } from "../trace/turn-clock.ts";
-import { DriverInstance, failureKind } from "./driver-instance.ts";
-import { openGuestRegions } from "./guest-regions.ts";
-import { LoopClock } from "./loop-clock.ts";
-import { MessageRing } from "./message-ring.ts";
+import { failureKind } from "./driver-instance.ts";
+import { assembleHost } from "./host-assembly.ts";
+import type { LoopClock } from "./loop-clock.ts";
 import { protectMemory } from "./protect-memory.ts";
 import { ownThreadId, threadCpuMs } from "./thread-cpu.ts";
 import { rehearse } from "./rehearsal.ts";
@@ -64,8 +60,7 @@ async function host(task: HostTask): Promise<void> {
 async function load({ tier, bundle, limits, control, engine }: HostTask): Promise<LoadedSandbox | undefined> {
   try {
     const implementation = await findTier(tier, engine);
-    // A module is compiled already, and what else there is to compile is little.
-    if (!rehearsed && tier !== "wasm") await rehearse(implementation, limits);
+    if (!rehearsed) await rehearse(implementation, limits);
     rehearsed = true;
     return await implementation.load(bundle.code, bundle.name, limits);
   } catch (error) {
@@ -91,19 +86,7 @@ async function findTier(tier: HostTask["tier"], engine: object | undefined): Pro
 
 async function serve(task: HostTask, start: StartMessage, loaded: LoadedSandbox, status: Int32Array, inbox: Inbox): Promise<void> {
   const channel = new Int32Array(start.handle.channel);
-  const toDriver = new MessageRing(start.toDriver);
-  const fromDriver = new MessageRing(start.fromDriver);
-  const clock = new TurnClock(() => realClock.nowMicros());
-  const recorder = FlightRecorder.attach(start.recorder, () => clock.nowMicros());
-  const isBlocking = task.tier !== "worker";
-  const timers = new LoopClock();
-  let finished = false;
-  const fail = (failure: FromHost & { type: "failed" }): void => {
-    // Once: a driver in the middle of its turn can flood on.
-    if (finished) return;
-    finished = true;
-    send(task.control, failure);
-  };
+  let failed = false;
   let unwatch = (): void => undefined;
   const sandbox: LoadedSandbox = task.tier !== "worker" ? loaded : {
     start: (calls, regions) => {
@@ -113,19 +96,13 @@ async function serve(task: HostTask, start: StartMessage, loaded: LoadedSandbox,
     },
     dispose: () => loaded.dispose(),
   };
-  const instance = new DriverInstance(sandbox, {
-    setup: start.setup, port: new ChannelPort(start.handle), memory: openGuestRegions(start.handle.grant, start.handle.ram),
-    clock: isBlocking ? timers : realClock, trace: recorder, limits: task.limits,
-    link: {
-      output: (records) => {
-        if (finished) return;
-        if (fromDriver.put(records)) fromDriver.notify();
-        else fail({ type: "failed", failure: { kind: "message-flood", message: "sent messages faster than they can be taken" } });
-      },
-      log: (level, text) => send(task.control, { type: "log", level, text }),
-      failed: (failure) => fail({ type: "failed", failure }),
-      turn: turnFlag(task, status, () => clock.mark()),
+  const { instance, toDriver, timers } = assembleHost(sandbox, start, task, ownProcessors(), {
+    log: (level, text) => send(task.control, { type: "log", level, text }),
+    failed: (failure) => {
+      failed = true;
+      send(task.control, { type: "failed", failure });
     },
+    turn: turnFlag(task, status),
   });
   inbox.wake = () => wakeHost(channel);
   try {
@@ -136,9 +113,9 @@ async function serve(task: HostTask, start: StartMessage, loaded: LoadedSandbox,
       if (toDriver.hasData) for (const records of cutRecords(toDriver.take() ?? nothing, mailboxBytes)) instance.deliver(records);
       instance.pollIrqs();
     };
-    const isOver = (): boolean => finished || inbox.stopped;
-    if (isBlocking) serveBlocking(channel, timers, pass, isOver);
-    else await serveInTurns(channel, pass, isOver);
+    const isOver = (): boolean => failed || inbox.stopped;
+    if (task.tier === "worker") await serveInTurns(channel, pass, isOver);
+    else serveBlocking(channel, timers, pass, isOver);
   } finally {
     // Also when the host itself failed: the thread goes back to its pool, and no timer of this driver may fire in the next one.
     instance.dispose();
@@ -210,13 +187,12 @@ class Inbox {
  * Publishes turns to the watchdog. In the worker tier a turn's promise jobs run after the dispatch has returned, so the
  * turn ends when the event loop is reached again.
  */
-function turnFlag(task: HostTask, status: Int32Array, mark: () => void): (running: boolean) => void {
+function turnFlag(task: HostTask, status: Int32Array): (running: boolean) => void {
   let depth = 0;
   const set = (running: boolean): void => {
     if (((Atomics.load(status, HostStatus.turn) & 1) === 1) !== running) Atomics.add(status, HostStatus.turn, 1);
   };
   return (running) => {
-    mark();
     depth += running ? 1 : -1;
     if (running || task.tier !== "worker") set(running);
     else setImmediate(() => { if (depth === 0) set(false); });

@@ -83,6 +83,10 @@ export interface NativeAddon {
   exitNow(code: number): never;
   /** Lets a thread of this process run only when no other wants to; false when there is no such thread any more. */
   setThreadIdle(threadId: number): boolean;
+  /** The processor that the calling thread runs on right now. */
+  processor(): number;
+  /** Moves the calling thread to another processor, without binding it there; false when it may use no other. */
+  leaveProcessor(): boolean;
 }
 
 let loaded: NativeAddon | undefined;

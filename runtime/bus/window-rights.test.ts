@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { AccessWidth, WindowGrant } from "../api/grants.ts";
-import { checkAccess, denial } from "./register-space.ts";
+import { WindowRights } from "./window-rights.ts";
 
 const grant: WindowGrant = { name: "regs", sizeBytes: 8, rights: "readwrite", widths: [8, 16, 32] };
 
@@ -13,17 +13,17 @@ describe("an access", () => {
       const bytes = width / 8;
       const offsets = Array.from({ length: 8 / bytes }, (_, index) => index * bytes);
       const covered = offsets.includes(offset) && Number.isInteger(value) && value >= 0 && value <= 2 ** width - 1;
-      expect(denial(grant, "write", offset, width, value) === undefined).toBe(covered);
-      expect(denial(grant, "read", offset, width, value) === undefined).toBe(offsets.includes(offset));
+      expect(new WindowRights(grant).denial("write", offset, width, value) === undefined).toBe(covered);
+      expect(new WindowRights(grant).denial("read", offset, width, value) === undefined).toBe(offsets.includes(offset));
     }));
   });
 
   test("of a width the window does not decode is denied, whatever it is", () => {
     fc.assert(fc.property(anyNumber, (width) => {
       fc.pre(![8, 16, 32].includes(width));
-      expect(denial(grant, "read", 0, width as AccessWidth, 0)).toBe("width");
+      expect(new WindowRights(grant).denial("read", 0, width as AccessWidth, 0)).toBe("width");
     }));
-    expect(denial({ ...grant, widths: [8] }, "read", 0, 32, 0)).toBe("width");
+    expect(new WindowRights({ ...grant, widths: [8] }).denial("read", 0, 32, 0)).toBe("width");
   });
 
   test.each([
@@ -31,7 +31,7 @@ describe("an access", () => {
     ["bounds", grant, "read", 8, 8, 0], ["bounds", grant, "read", -1, 8, 0], ["bounds", grant, "read", 6, 32, 0], ["bounds", grant, "read", Number.NaN, 8, 0],
     ["alignment", grant, "read", 1, 16, 0], ["alignment", grant, "read", 2, 32, 0], ["value", grant, "write", 0, 8, 256], ["value", grant, "write", 0, 32, 2 ** 32],
   ] as const)("that is denied for its %s says so", (reason, window, direction, offset, width, value) => {
-    expect(() => checkAccess("uart", window, direction, offset, width, value)).toThrow(expect.objectContaining({
+    expect(() => new WindowRights(window).check("uart", direction, offset, width, value)).toThrow(expect.objectContaining({
       code: "CapabilityViolation", fields: expect.objectContaining({ holder: "uart", capability: "regs", reason, direction }) as unknown,
     }));
   });

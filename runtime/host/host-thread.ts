@@ -57,11 +57,13 @@ async function host(task: HostTask): Promise<void> {
   control.close();
 }
 
-async function load({ tier, bundle, limits, control, engine }: HostTask): Promise<LoadedSandbox | undefined> {
+async function load({ tier, bundle, limits, control, engine, isUrgent }: HostTask): Promise<LoadedSandbox | undefined> {
   try {
     const implementation = await findTier(tier, engine);
-    if (!rehearsed) await rehearse(implementation, limits);
-    rehearsed = true;
+    if (!rehearsed && !isUrgent) {
+      await rehearse(implementation, limits);
+      rehearsed = true;
+    }
     return await implementation.load(bundle.code, bundle.name, limits);
   } catch (error) {
     const guest = error instanceof GuestLoadError ? error.failure : undefined;

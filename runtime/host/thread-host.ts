@@ -69,7 +69,7 @@ export class ThreadHost implements DriverHost {
     const { port1, port2 } = new MessageChannel();
     this.#control = port1;
     port1.on("message", (message: FromHost) => this.#receive(message));
-    this.#ended = this.#run({ tier: spec.tier, bundle: { code: spec.bundle.code, name: spec.bundle.name }, limits: spec.limits, control: port2, status: this.#status, engine: parts.engine });
+    this.#ended = this.#run({ tier: spec.tier, bundle: { code: spec.bundle.code, name: spec.bundle.name }, limits: spec.limits, control: port2, status: this.#status, engine: parts.engine, isUrgent: parts.isUrgent });
   }
 
   get generation(): bigint {

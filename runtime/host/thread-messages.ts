@@ -18,6 +18,8 @@ export interface HostTask {
   readonly status: SharedArrayBuffer;
   /** Compiled engine code, so that a thread does not compile it again; a WebAssembly.Module. */
   readonly engine: object | undefined;
+  /** A client waits for this driver already: nothing is done first that only makes it faster. */
+  readonly isUrgent: boolean;
 }
 
 export interface StartMessage {

@@ -137,7 +137,7 @@ static void spin(double micros)
 		emul_dma_push();
 	micros = shorten(micros);
 	if (micros > 0) {
-		emul_io_settle();
+		airlock_io_settle();
 		spin_really(micros);
 	}
 	count_wait(micros);

@@ -65,14 +65,14 @@ dma_addr_t dma_map_page_attrs(struct device *device, struct page *page, size_t o
 void dma_unmap_page_attrs(struct device *device, dma_addr_t address, size_t size, enum dma_data_direction direction,
 			  unsigned long attributes)
 {
-	emul_io_settle();
+	airlock_io_settle();
 	if (direction != DMA_TO_DEVICE && !(attributes & DMA_ATTR_SKIP_CPU_SYNC))
 		sync(address, size, false);
 }
 
 void dma_sync_single_for_cpu(struct device *device, dma_addr_t address, size_t size, enum dma_data_direction direction)
 {
-	emul_io_settle();
+	airlock_io_settle();
 	if (direction != DMA_TO_DEVICE)
 		sync(address, size, false);
 }
@@ -153,7 +153,7 @@ void dma_free_attrs(struct device *device, size_t size, void *at, dma_addr_t add
 {
 	if (!at)
 		return;
-	emul_io_settle();
+	airlock_io_settle();
 	if (emul_dma_copies)
 		emul_dma_forget(at);
 	free_pages_exact(at, size);

@@ -105,8 +105,6 @@ static inline int emul_irq_number(int line)
 /* rcu.c */
 void emul_rcu_run(void);
 
-/* io.c: waits until the device has had everything: before memory that it may use is another's, and before time is counted */
-void emul_io_settle(void);
 /* io.c: where a window begins, as a port and as memory */
 unsigned long emul_window_port(u32 window);
 unsigned long emul_window_cookie(u32 window);

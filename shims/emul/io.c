@@ -62,7 +62,8 @@ u32 airlock_io_wait(void)
 	return answer;
 }
 
-void emul_io_settle(void)
+/* Waits until the device has had everything: before memory that it may use is read or another's, and before time is counted. */
+void airlock_io_settle(void)
 {
 	if (is_under_way)
 		airlock_io_wait();

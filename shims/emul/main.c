@@ -185,7 +185,7 @@ void airlock_turn(u32 length)
 		at += sizeof(*record) + ALIGN(record->payload_bytes, 8);
 	}
 	settle();
-	emul_io_settle();
+	airlock_io_settle();
 	if (emul_dma_copies)
 		emul_dma_push();
 	emul_flush();

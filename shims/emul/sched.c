@@ -262,7 +262,7 @@ void __sched schedule(void)
 	if (!emul_may_sleep())
 		emul_fail(AIRLOCK_FAIL_ATOMIC, "BUG: scheduling while atomic: %s/%d/0x%08x%s", airlock_current->comm, airlock_current->pid,
 			  preempt_count(), irqs_disabled() ? ", interrupts off" : "");
-	emul_io_settle();
+	airlock_io_settle();
 	if (airlock_current->flags & PF_WQ_WORKER)
 		emul_worker_sleeps();
 	if (READ_ONCE(airlock_current->__state) == TASK_RUNNING)

@@ -70,8 +70,8 @@ function medians<T extends object>(all: readonly T[]): T {
 
 function text({ rounds, ms, network, costs }: DdeBench): string {
   const right = "right" as const;
-  const drivers = new Table({ head: ["driver", "64 bytes", "1500 bytes", "there and back", "probe to ready"], style: { head: [], border: [] }, colAligns: ["left", right, right, right, right] });
-  for (const [title, { smallKilo, largeKilo, echoKilo, readyMs }] of Object.entries(network)) drivers.push([title, smallKilo, largeKilo, echoKilo, `${readyMs} ms`]);
+  const drivers = new Table({ head: ["driver", "64 bytes", "1500 bytes", "there and back", "probe to ready", "from nothing"], style: { head: [], border: [] }, colAligns: ["left", right, right, right, right, right] });
+  for (const [title, { smallKilo, largeKilo, echoKilo, probeMs, coldMs }] of Object.entries(network)) drivers.push([title, smallKilo, largeKilo, echoKilo, `${probeMs} ms`, `${coldMs} ms`]);
   const accesses = new Table({ head: ["in WebAssembly", "each"], style: { head: [], border: [] }, colAligns: ["left", right] });
   accesses.push(
     ["a loop without an access", `${costs.loopNs} ns`], ["a register read through a mapped page", `${costs.pageNs} ns`],

@@ -42,7 +42,7 @@ function run(bytes: Uint8Array): Running {
   const memory = new wasm.Memory({ initial: 8, maximum: 16_384 });
   const functions = readModule(bytes).functions.length + readModule(bytes).functionImports.length - (bytes === program ? 0 : 2);
   const { exports } = new wasm.Instance(new wasm.Module(bytes), {
-    airlock: { memory, read: none, write, irq: none, sync: none, log: none, now: none, timer: none, flush: none, fail: none, setup: none },
+    airlock: { memory, read: none, post_read: none, take_read: none, write, irq: none, sync: none, log: none, now: none, timer: none, flush: none, fail: none, setup: none },
   });
   const steps = exports[stepsExport] as WasmGlobal | undefined;
   if (steps !== undefined) steps.value = 1_000_000;

@@ -1,4 +1,5 @@
 /** The hardware thread's end of one channel: takes commands, performs them on the virtual bus, completes reads. */
+import { realClock } from "../api/clock.ts";
 import { AirlockError, isAirlockError } from "../api/errors.ts";
 import type { AccessWidth } from "../api/grants.ts";
 import { ChannelWord, CommandOp, ReadStatus, entryIndex, gateAll, ringEntries, wakeHost } from "./channel.ts";
@@ -12,6 +13,7 @@ const commandsPerVisit = 256;
 
 export class ChannelServer {
   readonly bus: VirtualBus;
+  readonly connectedMicros = realClock.nowMicros();
   readonly #channel: Int32Array;
   readonly #backend: HardwareBackend;
   /** Capabilities that were once seen closed: the gate's word can be opened again by a driver that wrote to the channel. */
@@ -37,7 +39,7 @@ export class ChannelServer {
     return Atomics.load(this.#channel, ChannelWord.head) !== this.#tail;
   }
 
-  /** Reads that were completed, modulo 2^32. */
+  /** Reads that were completed, a signed number of 32 bits. */
   get reads(): number {
     return this.#reads;
   }

@@ -19,10 +19,11 @@ const maxSleepMs = 100;
 const spinPasses = 50;
 
 /**
- * Reads with less than this between them are in a row, and after so many the driver reads on: one that finds its device reads thousands.
- * For it the thread stays awake that long.
+ * A driver that was connected so short a time ago and has read so many registers is finding its device: it reads thousands, with less
+ * between two of them than it takes to wake this thread, which stays awake for it that long.
  */
-const readsInARow = 16;
+const startMicros = 200_000;
+const readsAtStart = 16;
 const awaitReadMicros = 300;
 
 /**
@@ -43,7 +44,6 @@ class HardwareLoop {
   readonly #resets = new ResetRequests(() => realClock.nowMicros() / 1000, (device) => this.#send({ type: "reset-request", device }));
   #stopping = false;
   #lastRing = -1;
-  #readsBeforeRow = 0;
   #idleSinceMicros = 0;
 
   constructor(backend: HardwareBackend, doorbell: Int32Array, control: MessagePort, processors: Processors | undefined) {
@@ -84,13 +84,10 @@ class HardwareLoop {
   }
 
   #expectsRead(): boolean {
-    return ((this.#reads() - this.#readsBeforeRow) | 0) >= readsInARow && realClock.nowMicros() - this.#idleSinceMicros < awaitReadMicros;
-  }
-
-  #reads(): number {
-    let reads = 0;
-    for (const server of this.#servers.values()) reads = (reads + server.reads) | 0;
-    return reads;
+    const now = realClock.nowMicros();
+    if (now - this.#idleSinceMicros >= awaitReadMicros) return false;
+    for (const server of this.#servers.values()) if (now - server.connectedMicros < startMicros && server.reads >= readsAtStart) return true;
+    return false;
   }
 
   #sleep(): void {
@@ -101,7 +98,6 @@ class HardwareLoop {
     const timeoutMs = Math.min(maxSleepMs, this.#backend.idleMicros() / 1000);
     if (!busy && timeoutMs > 0) Atomics.wait(this.#doorbell, DoorbellWord.ring, seen, timeoutMs);
     Atomics.store(this.#doorbell, DoorbellWord.sleeping, 0);
-    if (realClock.nowMicros() - this.#idleSinceMicros > awaitReadMicros) this.#readsBeforeRow = this.#reads();
     if (this.#processors !== undefined) Atomics.store(this.#doorbell, DoorbellWord.processor, this.#processors.current() + 1);
   }
 

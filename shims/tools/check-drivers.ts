@@ -23,8 +23,11 @@ export const checkedFolders = [
 /** How a driver says that it drives PCI devices. */
 const pciDriver = /\bMODULE_DEVICE_TABLE\s*\(\s*pci\s*,|\bmodule_pci_driver\s*\(|\b__?pci_register_driver\s*\(/;
 
-/** How far a driver comes; each step includes those before it. */
-export type DriverState = "does not compile" | "compiles" | "links" | "complete";
+/**
+ * How far a driver comes; each step includes those before it. One that cannot be linked is no failure where Kconfig says that it is for
+ * machines of another kind.
+ */
+export type DriverState = "for other machines" | "does not compile" | "compiles" | "links" | "complete";
 
 export interface DriverCheck {
   readonly module: string;
@@ -34,6 +37,8 @@ export interface DriverCheck {
   readonly kind: string;
   readonly files: number;
   readonly state: DriverState;
+  /** What it depends on that only other machines have, as Kconfig says it; undefined for one that Kconfig would build here. */
+  readonly otherMachine: string | undefined;
   readonly missingFunctions: readonly string[];
   readonly missingData: readonly string[];
   readonly mismatches: readonly string[];
@@ -81,13 +86,23 @@ function neededParts({ source, tree }: Workbench, module: KernelModule): string[
 
 /** One that could not be checked: what a driver's files hold must not end the check of all others. */
 function failedCheck(module: KernelModule, kind: string, bench: Workbench, error: string): DriverCheck {
-  return { ...aboutModule(module, kind, bench), ...lacksNothing, state: "does not compile", error };
+  return withState({ ...aboutModule(module, kind, bench), ...lacksNothing, state: "does not compile", error });
+}
+
+function withState(check: DriverCheck): DriverCheck {
+  const isLinked = check.state === "links" || check.state === "complete";
+  return isLinked || check.otherMachine === undefined ? check : { ...check, state: "for other machines" };
 }
 
 const lacksNothing = { missingFunctions: [], missingData: [], mismatches: [], duplicates: [] };
 
-function aboutModule({ name, symbol, folder, jobs }: KernelModule, kind: string, { source }: Workbench): Pick<DriverCheck, "module" | "config" | "folder" | "kind" | "files"> {
-  return { module: name, config: symbol === undefined ? undefined : `CONFIG_${symbol}`, folder: path.relative(source.root, folder), kind, files: jobs.length };
+type About = Pick<DriverCheck, "module" | "config" | "folder" | "kind" | "files" | "otherMachine">;
+
+function aboutModule({ name, symbol, folder, jobs }: KernelModule, kind: string, { source, tree }: Workbench): About {
+  return {
+    module: name, config: symbol === undefined ? undefined : `CONFIG_${symbol}`, folder: path.relative(source.root, folder), kind, files: jobs.length,
+    otherMachine: symbol === undefined ? undefined : tree.otherMachineOnly(symbol),
+  };
 }
 
 async function checkOne(module: KernelModule, kind: string, checking: Checking): Promise<DriverCheck> {
@@ -95,8 +110,8 @@ async function checkOne(module: KernelModule, kind: string, checking: Checking):
   const [compiled] = await compileModules([module], bench);
   const about = aboutModule(module, kind, bench);
   const failed = compiled!.compiled.find(({ ok }) => !ok);
-  if (failed !== undefined) return { ...about, ...lacksNothing, state: "does not compile", error: firstError(failed.diagnostics) };
-  return { ...about, ...(await linkCheck(compiled!, checking)) };
+  if (failed !== undefined) return withState({ ...about, ...lacksNothing, state: "does not compile", error: firstError(failed.diagnostics) });
+  return withState({ ...about, ...(await linkCheck(compiled!, checking)) });
 }
 
 type LinkCheck = Pick<DriverCheck, "state" | "missingFunctions" | "missingData" | "mismatches" | "duplicates" | "error">;

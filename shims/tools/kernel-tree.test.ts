@@ -8,6 +8,10 @@ const files = {
   "drivers/net/other/Makefile": "obj-$(CONFIG_OTHER) += other.o\nother-y := main.o sub/part.o\nother-$(CONFIG_FEATURE) += feature.o\nccflags-y += -DX=1\nCFLAGS_main.o := -DMAIN\n",
   "drivers/lib/Makefile": "obj-$(CONFIG_LIB) += lib.o\nobj-$(CONFIG_FAR) += far.o\nobj-$(CONFIG_BUILT_IN) += built-in.o\n",
   "drivers/lib/Kconfig": "config BUILT_IN\n\ttristate\n",
+  "drivers/far/Kconfig": "config WIDE\n\ttristate\n\tdepends on NEAR && 64BIT\nconfig NARROW\n\ttristate\n\tdepends on !64BIT && (BIG_IRON || COMPILE_TEST) && HAS_BUS\n"
+    + "config TWICE\n\ttristate\n\tdepends on BIG_IRON\nconfig TWICE\n\ttristate\n\tdepends on NEAR\nconfig COMPILE_TEST\n\tbool\n",
+  "arch/big/Kconfig": "config 64BIT\n\tdef_bool y\nconfig HAS_BUS\n\tdef_bool y\nconfig BUILT_IN\n\tbool\nconfig COMPILE_TEST\n\tbool\n", "arch/big/iron/Kconfig": "config BIG_IRON\n\tbool\n",
+  "arch/Kconfig": "config NEAR\n\tbool\n",
   "tools/Makefile": "obj-$(CONFIG_TOOL) += tool.o\n",
 };
 
@@ -37,6 +41,12 @@ describe("a tree", () => {
   test("the module of a file, found in Makefiles above its folder too", () => {
     expect(tree.modulesWith(`${kernel.path}/drivers/net/other/sub/part.c`).map(({ name }) => name)).toEqual(["other"]);
     expect(tree.modulesWith(`${kernel.path}/drivers/net/none.c`)).toEqual([]);
+  });
+
+  test("what can be built for other machines only", () => {
+    expect(["WIDE", "NARROW", "TWICE", "CARD", "NOTHING"].map((symbol) => tree.otherMachineOnly(symbol))).toEqual(["64BIT", "HAS_BUS", undefined, undefined, undefined]);
+    const same = new KernelTree(kernel.path, new Map([["HAS_BUS", "y"]]));
+    expect(same.otherMachineOnly("NARROW")).toBeUndefined();
   });
 
   test("symbols", () => {

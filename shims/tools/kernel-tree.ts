@@ -3,6 +3,7 @@
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { type ConfigSymbol, parseKconfig } from "./kconfig.ts";
+import { impossiblePart } from "./kconfig-expression.ts";
 import type { CompileJob } from "./compiler.ts";
 import { type Config, type Kbuild, parseKbuild } from "./makefile.ts";
 
@@ -23,12 +24,19 @@ const notModules = new Set(["arch", "Documentation", "scripts", "tools", "usr", 
 /** A tree has no deeper folders; a loop of links would. */
 const folderDepth = 12;
 
+/** A symbol as all of the tree's files describe it. */
+interface TreeSymbol extends Omit<ConfigSymbol, "conditions"> {
+  /** What it depends on, for each of its descriptions: one whose conditions hold is enough. */
+  readonly descriptions: readonly (readonly string[])[];
+}
+
 export class KernelTree {
   readonly root: string;
   /** Symbols that the environment has, built in. */
   readonly #environment: ReadonlyMap<string, string>;
   readonly #kbuilds = new Map<string, Kbuild | undefined>();
-  #symbols: ReadonlyMap<string, ConfigSymbol> | undefined;
+  #symbols: ReadonlyMap<string, TreeSymbol> | undefined;
+  #otherMachines: ReadonlySet<string> | undefined;
   #places: ReadonlyMap<string, readonly string[]> | undefined;
 
   constructor(root: string, environment: ReadonlyMap<string, string>) {
@@ -79,6 +87,19 @@ export class KernelTree {
   /** Whether the tree knows the symbol at all. */
   knows(symbol: string): boolean {
     return this.#findSymbols().has(symbol) || this.#findPlaces().has(symbol);
+  }
+
+  /**
+   * What a symbol depends on that only machines other than the environment's have, as Kconfig says it ("64BIT", "X86 || ARM64");
+   * undefined for one that may be built here. That something may be off does not count, only what can never be on.
+   */
+  otherMachineOnly(symbol: string): string | undefined {
+    const known = (name: string): boolean | undefined => {
+      if (this.#environment.has(name)) return true;
+      return !this.#findSymbols().has(name) && this.#symbolsOfMachines().has(name) ? false : undefined;
+    };
+    const parts = (this.#findSymbols().get(symbol)?.descriptions ?? []).map((conditions) => conditions.map((one) => impossiblePart(one, known)).find((part) => part !== undefined));
+    return parts.includes(undefined) ? undefined : parts[0];
   }
 
   /** Every symbol that some module is built for. */
@@ -172,34 +193,46 @@ export class KernelTree {
     return places;
   }
 
-  #findSymbols(): ReadonlyMap<string, ConfigSymbol> {
+  #findSymbols(): ReadonlyMap<string, TreeSymbol> {
     if (this.#symbols !== undefined) return this.#symbols;
-    const symbols = new Map<string, ConfigSymbol>();
-    for (const folder of this.#allFolders(true)) {
-      for (const file of readdirSync(folder).filter((name) => name.startsWith("Kconfig"))) {
-        for (const symbol of parseKconfig(readFileSync(path.join(folder, file), "utf8"))) {
-          const known = symbols.get(symbol.name);
-          symbols.set(symbol.name, known === undefined ? symbol : {
-            ...known, tristate: known.tristate || symbol.tristate, selects: [...known.selects, ...symbol.selects], prompt: known.prompt || symbol.prompt,
-          });
-        }
-      }
+    const symbols = new Map<string, TreeSymbol>();
+    for (const { conditions, ...symbol } of this.#allFolders(true).flatMap(kconfigIn)) {
+      const known = symbols.get(symbol.name);
+      symbols.set(symbol.name, known === undefined ? { ...symbol, descriptions: [conditions] } : {
+        ...known, tristate: known.tristate || symbol.tristate, selects: [...known.selects, ...symbol.selects], prompt: known.prompt || symbol.prompt,
+        descriptions: [...known.descriptions, conditions],
+      });
     }
     this.#symbols = symbols;
     return symbols;
   }
 
-  #allFolders(withKconfig = false): string[] {
-    const tops = readdirSync(this.root, { withFileTypes: true })
-      .filter((entry) => entry.isDirectory() && !notModules.has(entry.name) && !entry.name.startsWith(".")).map((entry) => path.join(this.root, entry.name));
-    const walk = (folder: string, depth: number): string[] => {
-      if (depth > folderDepth) return [];
-      const entries = readdirSync(folder, { withFileTypes: true });
-      const has = withKconfig ? entries.some(({ name }) => name.startsWith("Kconfig")) : makefileIn(folder) !== undefined;
-      return [...(has ? [folder] : []), ...entries.filter((entry) => entry.isDirectory()).flatMap(({ name }) => walk(path.join(folder, name), depth + 1))];
-    };
-    return tops.flatMap((folder) => walk(folder, 0));
+  /** Symbols that architectures describe: each other's machines, and what those have. */
+  #symbolsOfMachines(): ReadonlySet<string> {
+    this.#otherMachines ??= new Set(foldersIn(path.join(this.root, "arch")).flatMap((folder) => walkFolders(folder)).flatMap(kconfigIn).map(({ name }) => name));
+    return this.#otherMachines;
   }
+
+  #allFolders(withKconfig = false): string[] {
+    const tops = foldersIn(this.root).filter((folder) => !notModules.has(path.basename(folder)) && !path.basename(folder).startsWith("."));
+    const all = tops.flatMap((folder) => walkFolders(folder));
+    return withKconfig ? all : all.filter((folder) => makefileIn(folder) !== undefined);
+  }
+}
+
+function foldersIn(folder: string): string[] {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory()).map(({ name }) => path.join(folder, name));
+}
+
+/** A folder and all below it. */
+function walkFolders(folder: string, depth = 0): string[] {
+  return depth > folderDepth ? [] : [folder, ...foldersIn(folder).flatMap((one) => walkFolders(one, depth + 1))];
+}
+
+/** The symbols of a folder's Kconfig files. */
+function kconfigIn(folder: string): ConfigSymbol[] {
+  return readdirSync(folder).filter((name) => name.startsWith("Kconfig")).flatMap((file) => parseKconfig(readFileSync(path.join(folder, file), "utf8")));
 }
 
 function makefileIn(folder: string): string | undefined {

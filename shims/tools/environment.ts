@@ -29,8 +29,8 @@ export class Environment {
   /** Configuration symbols that are built in. */
   readonly config: ReadonlyMap<string, string>;
   readonly #flags: readonly string[];
-  /** Kernel files of the core, each with flags of its own. */
-  readonly #core: readonly { readonly file: string; readonly flags: readonly string[] }[];
+  /** Kernel files of the core, each with flags of its own; of several places of a file a tree has one. */
+  readonly #core: readonly { readonly places: readonly string[]; readonly flags: readonly string[] }[];
 
   /** @throws AirlockError NotFound when the folder does not hold the environment; InvalidArgument for a wrong table */
   constructor(shims = findShims()) {
@@ -45,13 +45,13 @@ export class Environment {
     this.config = readAutoconf(readFileSync(at("config"), "utf8"));
     this.#core = readList(at("core")).map((line) => {
       const [file = "", ...flags] = line.split(/\s+/);
-      return { file, flags };
+      return { places: file.split("|"), flags };
     });
   }
 
   /** Paths of the kernel's tree that the core is made from and every compile may include; for extraction. */
   get kernelPaths(): string[] {
-    const paths = this.#core.flatMap(({ file }) => {
+    const paths = this.#core.flatMap(({ places }) => places).flatMap((file) => {
       const parts = file.split("/");
       // Outside of drivers/ a folder is small and includes its neighbours; within, what is named, and its subsystem's headers.
       return parts[0] === "drivers" ? [file, `${parts.slice(0, 2).join("/")}/${allHeaders}`] : [parts[0]!];
@@ -89,7 +89,10 @@ export class Environment {
   /** One job for each file of the environment and the core. */
   coreJobs(kernel: string): CompileJob[] {
     const own = filesBelow(path.join(this.shims, "emul"), ".c").map((file) => ({ file, flags: [] as readonly string[] }));
-    const core = this.#core.map(({ file, flags }) => ({ file: path.join(kernel, file), flags }));
+    const core = this.#core.map(({ places, flags }) => {
+      const there = places.map((one) => path.join(kernel, one));
+      return { file: there.find((one) => existsSync(one)) ?? there[0]!, flags };
+    });
     return [...own, ...core].map(({ file, flags }) => {
       const name = path.basename(file, ".c").replaceAll("-", "_");
       return {

@@ -3,7 +3,7 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { errorText } from "../../runtime/api/errors.ts";
-import { compileModules, type CompiledModule, type Core, coreObjects, firstError, linkModule } from "./build-module.ts";
+import { compileModules, type CompiledModule, type Core, coreObjects, firstError, joinCores, linkModule, moreObjects } from "./build-module.ts";
 import { digestOf } from "./cache.ts";
 import { partOf } from "./find-module.ts";
 import { allHeaders } from "./kernel-source.ts";
@@ -53,7 +53,7 @@ export async function checkAll(bench: Workbench): Promise<DriverCheck[]> {
   await source.need(checkedFolders.map(({ folder }) => folder), progress);
   const found = checkedFolders.flatMap(({ kind, folder }) => pciModules(bench, path.join(source.root, folder)).map((module) => ({ kind, module })));
   await source.need(found.flatMap(({ module }) => neededParts(bench, module)), progress);
-  const core = await coreObjects(bench);
+  const core = joinCores(await coreObjects(bench), await moreObjects(bench));
   const coreKey = digestOf(...core.files, ...bench.environment.linkFlags, JSON.stringify([...bench.environment.policies]), bench.toolchain.name);
   progress.step(`checking ${found.length} drivers of ${source.title}`);
   let done = 0;

@@ -34,10 +34,10 @@ config AFTER
 	bool
 `;
   expect(parseKconfig(text)).toEqual([
-    { name: "CARD", tristate: true, selects: ["CRC32", "MII"], needs: ["PCI", "BASE"], conditions: ["PCI && (BASE || BASE_OLD=n) && !ARCH"], prompt: "A card" },
-    { name: "DEBUG", tristate: false, selects: [], needs: [], conditions: [], prompt: "Say more" },
-    { name: "BUS", tristate: true, selects: [], needs: [], conditions: [], prompt: "" },
-    { name: "INNER", tristate: true, selects: [], needs: ["BUS", "NET", "BUS"], conditions: ["BUS && NET", "BUS"], prompt: "" },
-    { name: "AFTER", tristate: false, selects: [], needs: [], conditions: [], prompt: "" },
+    { name: "CARD", tristate: true, selects: ["CRC32", "MII"], alwaysSelects: ["CRC32"], needs: ["PCI", "BASE"], conditions: ["PCI && (BASE || BASE_OLD=n) && !ARCH"], prompt: "A card" },
+    { name: "DEBUG", tristate: false, selects: [], alwaysSelects: [], needs: [], conditions: [], prompt: "Say more" },
+    { name: "BUS", tristate: true, selects: [], alwaysSelects: [], needs: [], conditions: [], prompt: "" },
+    { name: "INNER", tristate: true, selects: [], alwaysSelects: [], needs: ["BUS", "NET", "BUS"], conditions: ["BUS && NET", "BUS"], prompt: "" },
+    { name: "AFTER", tristate: false, selects: [], alwaysSelects: [], needs: [], conditions: [], prompt: "" },
   ]);
 });

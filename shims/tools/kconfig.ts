@@ -7,6 +7,8 @@ export interface ConfigSymbol {
   readonly tristate: boolean;
   /** Symbols it selects, under whatever condition; not those that it only implies. */
   readonly selects: readonly string[];
+  /** Those of them without a condition. */
+  readonly alwaysSelects: readonly string[];
   /** Symbols it depends on, but for those that may as well be off: "X || X=n". */
   readonly needs: readonly string[];
   /** What it depends on, as it is written: each of these must hold. */
@@ -18,22 +20,34 @@ export interface ConfigSymbol {
 /** What ends the description of a symbol besides the next one. */
 const otherEntries = new Set(["menu", "endmenu", "choice", "endchoice", "comment", "source", "mainmenu", "if", "endif"]);
 
+/** A symbol while its description is read. */
+interface Growing extends ConfigSymbol {
+  tristate: boolean;
+  prompt: string;
+  readonly selects: string[];
+  readonly alwaysSelects: string[];
+  readonly needs: string[];
+  readonly conditions: string[];
+}
+
 /** The symbols of one Kconfig file, in order. A symbol that is described twice comes twice. */
 export function parseKconfig(text: string): ConfigSymbol[] {
-  const symbols: { name: string; tristate: boolean; selects: string[]; needs: string[]; conditions: string[]; prompt: string }[] = [];
+  const symbols: Growing[] = [];
   /** The conditions around the present place. */
   const around: string[] = [];
-  let symbol: (typeof symbols)[number] | undefined;
+  let symbol: Growing | undefined;
   for (const line of withoutHelp(text)) {
     const [keyword = "", name = ""] = line.trim().split(/\s+/);
     if (keyword === "config" || keyword === "menuconfig") {
-      symbols.push(symbol = { name, tristate: false, selects: [], needs: [...new Set(around.flatMap(neededBy))], conditions: [...around], prompt: "" });
+      symbols.push(symbol = { name, tristate: false, selects: [], alwaysSelects: [], needs: [...new Set(around.flatMap(neededBy))], conditions: [...around], prompt: "" });
     } else if (otherEntries.has(keyword)) symbol = undefined;
     if (keyword === "if") around.push(conditionOf(line));
     else if (keyword === "endif") around.pop();
     if (symbol === undefined) continue;
-    if (keyword === "select") symbol.selects.push(name);
-    else if (keyword === "depends") {
+    if (keyword === "select") {
+      symbol.selects.push(name);
+      if (!/\sif\s/.test(line)) symbol.alwaysSelects.push(name);
+    } else if (keyword === "depends") {
       symbol.needs.push(...neededBy(conditionOf(line)));
       symbol.conditions.push(conditionOf(line));
     }

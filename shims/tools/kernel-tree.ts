@@ -26,6 +26,8 @@ const folderDepth = 12;
 
 /** A symbol as all of the tree's files describe it. */
 interface TreeSymbol extends Omit<ConfigSymbol, "conditions"> {
+  /** The folder of the first of them. */
+  readonly folder: string;
   /** What it depends on, for each of its descriptions: one whose conditions hold is enough. */
   readonly descriptions: readonly (readonly string[])[];
 }
@@ -37,6 +39,9 @@ export class KernelTree {
   readonly #kbuilds = new Map<string, Kbuild | undefined>();
   #symbols: ReadonlyMap<string, TreeSymbol> | undefined;
   #otherMachines: ReadonlySet<string> | undefined;
+  #selected: ReadonlySet<string> | undefined;
+  /** What is known of symbols already: see otherMachineOnly. */
+  readonly #limits = new Map<string, string | undefined>();
   #places: ReadonlyMap<string, readonly string[]> | undefined;
 
   constructor(root: string, environment: ReadonlyMap<string, string>) {
@@ -46,14 +51,12 @@ export class KernelTree {
 
   /** The modules that are built for a configuration symbol, all over the tree. */
   modulesFor(symbol: string): KernelModule[] {
-    return (this.#findPlaces().get(symbol) ?? []).flatMap((folder) => this.modulesIn(folder).filter((one) => one.symbol === symbol));
+    return this.#modulesFor(symbol, []);
   }
 
   /** The modules of one folder's Makefile. */
   modulesIn(folder: string): KernelModule[] {
-    const kbuild = this.#kbuild(folder, "");
-    if (kbuild === undefined) return [];
-    return kbuild.entries.filter(({ target }) => target.endsWith(".o")).map(({ target, symbol }) => this.#module(folder, target, symbol));
+    return this.#modulesIn(folder, []);
   }
 
   /** The modules that a file is part of; a Makefile above its folder may be the one that says so. */
@@ -75,12 +78,13 @@ export class KernelTree {
   /** Modules of its symbol besides a module itself, and of what that builds upon: code it may use. */
   companions(module: KernelModule): KernelModule[] {
     if (module.symbol === undefined) return [];
-    const under = this.#builtUpon(module.symbol, module.folder).flatMap((symbol) => this.modulesFor(symbol));
-    const beside = this.modulesIn(module.folder).filter(({ symbol }) => symbol === module.symbol);
+    const settings = this.#settingsOf(module.symbol, module.folder);
+    const under = this.#builtUpon(module.symbol, module.folder).flatMap((symbol) => this.#modulesFor(symbol, settings));
+    const beside = this.#modulesIn(module.folder, settings).filter(({ symbol }) => symbol === module.symbol);
     const all = [...beside, ...under].filter(({ name, folder }) => name !== module.name || folder !== module.folder);
     const each = all.filter((one, index) => all.findIndex(({ name, folder }) => name === one.name && folder === one.folder) === index);
     // All of one link has one configuration.
-    const set = module.jobs[0]?.flags.filter((flag) => /^-DCONFIG_\w+_MODULE=1$/.test(flag)) ?? [];
+    const set = module.jobs[0]?.flags.filter((flag) => /^-DCONFIG_\w+=1$/.test(flag)) ?? [];
     return each.map((one) => ({ ...one, jobs: one.jobs.map(({ file, flags }) => ({ file, flags: [...new Set([...set, ...flags])] })) }));
   }
 
@@ -94,12 +98,22 @@ export class KernelTree {
    * undefined for one that may be built here. That something may be off does not count, only what can never be on.
    */
   otherMachineOnly(symbol: string): string | undefined {
-    const known = (name: string): boolean | undefined => {
-      if (this.#environment.has(name)) return true;
-      return !this.#findSymbols().has(name) && this.#symbolsOfMachines().has(name) ? false : undefined;
-    };
-    const parts = (this.#findSymbols().get(symbol)?.descriptions ?? []).map((conditions) => conditions.map((one) => impossiblePart(one, known)).find((part) => part !== undefined));
-    return parts.includes(undefined) ? undefined : parts[0];
+    if (this.#limits.has(symbol)) return this.#limits.get(symbol);
+    // Symbols may depend on each other in a circle.
+    this.#limits.set(symbol, undefined);
+    const parts = (this.#findSymbols().get(symbol)?.descriptions ?? []).map((conditions) => conditions.map((one) => impossiblePart(one, (name) => this.#known(name))).find((part) => part !== undefined));
+    const [first] = parts;
+    const limit = first === undefined || parts.includes(undefined) ? undefined : this.#limits.get(first) ?? first;
+    this.#limits.set(symbol, limit);
+    return limit;
+  }
+
+  /** Whether a symbol is on, or can never be; undefined where it may be. One that others select may be on whatever it depends on. */
+  #known(symbol: string): boolean | undefined {
+    if (this.#environment.has(symbol)) return true;
+    if (!this.#findSymbols().has(symbol)) return this.#symbolsOfMachines().has(symbol) ? false : undefined;
+    this.#selected ??= new Set([...this.#findSymbols().values()].flatMap(({ selects }) => selects));
+    return !this.#selected.has(symbol) && this.otherMachineOnly(symbol) !== undefined ? false : undefined;
   }
 
   /** Every symbol that some module is built for. */
@@ -124,20 +138,45 @@ export class KernelTree {
     return [...found];
   }
 
+  /**
+   * Settings of its own subsystem that a symbol, or what it builds upon, selects and that nobody is asked about: they say which parts
+   * of what it builds upon it needs.
+   */
+  #settingsOf(symbol: string, folder: string): string[] {
+    const symbols = this.#findSymbols();
+    const selected = [symbol, ...this.#builtUpon(symbol, folder)].flatMap((one) => symbols.get(one)?.alwaysSelects ?? []);
+    return [...new Set(selected)].filter((one) => {
+      const { tristate = true, prompt = "", folder: place = this.root } = symbols.get(one) ?? {};
+      return !tristate && prompt === "" && !this.#environment.has(one) && this.#subsystem(place) === this.#subsystem(folder);
+    });
+  }
+
+  #modulesFor(symbol: string, settings: readonly string[]): KernelModule[] {
+    return (this.#findPlaces().get(symbol) ?? []).flatMap((folder) => this.#modulesIn(folder, settings).filter((one) => one.symbol === symbol));
+  }
+
+  /** `settings`: of the driver that the modules are for. */
+  #modulesIn(folder: string, settings: readonly string[]): KernelModule[] {
+    const kbuild = this.#kbuild(folder, "");
+    if (kbuild === undefined) return [];
+    return kbuild.entries.filter(({ target }) => target.endsWith(".o")).map(({ target, symbol }) => this.#module(folder, target, symbol, settings));
+  }
+
   /** "drivers/net" of drivers/net/ethernet/intel. */
   #subsystem(folder: string): string {
     return path.relative(this.root, folder).split("/").slice(0, 2).join("/");
   }
 
-  #module(folder: string, target: string, symbol: string | undefined): KernelModule {
+  #module(folder: string, target: string, symbol: string | undefined, given: readonly string[]): KernelModule {
     const name = path.basename(target, ".o");
     const kbuild = this.#kbuild(folder, symbol ?? "")!;
-    const config = this.#config(symbol ?? "");
+    const settings = [...new Set([...given, ...(symbol === undefined ? [] : this.#settingsOf(symbol, folder))])];
+    const config = this.#config(symbol ?? "", settings);
     const parts = kbuild.partsOf(target, config) ?? [target];
     const selected = symbol === undefined ? [] : [symbol, ...this.#builtUpon(symbol, folder)];
     const moduleFile = this.#relative(path.join(folder, path.dirname(target), name));
     const shared = [
-      "-DMODULE", ...selected.map((one) => `-DCONFIG_${one}_MODULE=1`),
+      "-DMODULE", ...selected.map((one) => `-DCONFIG_${one}_MODULE=1`), ...settings.map((one) => `-DCONFIG_${one}=1`),
       `-DKBUILD_MODNAME="${cName(name)}"`, `-DKBUILD_MODFILE="${moduleFile}"`, `-D__KBUILD_MODNAME=kmod_${cName(name)}`,
       ...this.#inherited(folder, config), ...kbuild.flags(config),
       // Where a tree is says nothing about it; the compiler knows the kernel's already.
@@ -160,8 +199,8 @@ export class KernelTree {
     return flags;
   }
 
-  #config(own: string): Config {
-    return (symbol) => (symbol === own && own !== "" ? "m" : (this.#environment.get(symbol) ?? ""));
+  #config(own: string, settings: readonly string[] = []): Config {
+    return (symbol) => (symbol === own && own !== "" ? "m" : (this.#environment.get(symbol) ?? (settings.includes(symbol) ? "y" : "")));
   }
 
   /** A folder's Makefile, read with `own` as a module. */
@@ -196,11 +235,11 @@ export class KernelTree {
   #findSymbols(): ReadonlyMap<string, TreeSymbol> {
     if (this.#symbols !== undefined) return this.#symbols;
     const symbols = new Map<string, TreeSymbol>();
-    for (const { conditions, ...symbol } of this.#allFolders(true).flatMap(kconfigIn)) {
+    for (const { conditions, folder, ...symbol } of this.#allFolders(true).flatMap(kconfigIn)) {
       const known = symbols.get(symbol.name);
-      symbols.set(symbol.name, known === undefined ? { ...symbol, descriptions: [conditions] } : {
+      symbols.set(symbol.name, known === undefined ? { ...symbol, folder, descriptions: [conditions] } : {
         ...known, tristate: known.tristate || symbol.tristate, selects: [...known.selects, ...symbol.selects], prompt: known.prompt || symbol.prompt,
-        descriptions: [...known.descriptions, conditions],
+        alwaysSelects: [...known.alwaysSelects, ...symbol.alwaysSelects], descriptions: [...known.descriptions, conditions],
       });
     }
     this.#symbols = symbols;
@@ -231,8 +270,9 @@ function walkFolders(folder: string, depth = 0): string[] {
 }
 
 /** The symbols of a folder's Kconfig files. */
-function kconfigIn(folder: string): ConfigSymbol[] {
-  return readdirSync(folder).filter((name) => name.startsWith("Kconfig")).flatMap((file) => parseKconfig(readFileSync(path.join(folder, file), "utf8")));
+function kconfigIn(folder: string): (ConfigSymbol & { readonly folder: string })[] {
+  const files = readdirSync(folder).filter((name) => name.startsWith("Kconfig"));
+  return files.flatMap((file) => parseKconfig(readFileSync(path.join(folder, file), "utf8"))).map((symbol) => ({ ...symbol, folder }));
 }
 
 function makefileIn(folder: string): string | undefined {

@@ -21,6 +21,9 @@ test("how many come how far, and what most of them lack", () => {
   expect(summary.missingData).toEqual([{ name: "d", drivers: 1 }]);
   expect(summary.otherMachines).toEqual([{ name: "64BIT", drivers: 1 }]);
   expect(summary.missingFunctions).toEqual([{ name: "b", drivers: 2 }, { name: "a", drivers: 1 }, { name: "c", drivers: 1 }]);
+  expect(summary.short.map(({ state, reason }) => [state, reason])).toEqual([
+    ["links", "b, a"], ["links", "b"], ["compiles", "d, c"], ["does not compile", "drivers/rtc/x.c:3:1: fatal error: 'y.h' file not found"], ["for other machines", "depends on 64BIT"],
+  ]);
   expect(summary.errors).toEqual([{ name: "fatal error: 'y.h' file not found", drivers: 1 }]);
 });
 
@@ -33,6 +36,8 @@ test("as text", () => {
   expect(text).toContain("\n1 64BIT\n");
   expect(summaryText(summaryOf(drivers.slice(0, 2)), (rows) => rows.map((row) => row.join(" ")))).toContain("\n2 drivers: 2 compile, 2 link, 1 lack nothing\n");
   expect(text).toContain("\n2 b\n");
+  expect(text).toContain("\ndrivers that do not come to the end: 5\nDRIVER STATE WHY\nm links b, a\n");
   const many = [driver("rtc", "links", { missingFunctions: Array.from({ length: 40 }, (_, index) => `f${index}`) })];
   expect(summaryText(summaryOf(many), (rows) => rows.map((row) => row.join(" ")))).toContain("... and 15 more; --json lists all");
+  expect(summaryOf(many).short[0]!.reason).toBe("f0, f1, f2, and 37 more");
 });

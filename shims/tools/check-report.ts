@@ -4,6 +4,8 @@ import { checkedFolders, type DriverCheck, type DriverState } from "./check-driv
 
 /** So many of a list are shown to people; --json has all. */
 const shownEntries = 25;
+/** So many of the names that one driver lacks are shown beside it. */
+const shownNames = 3;
 
 /** How many drivers of one kind come how far. Each number includes those that come farther; those for other machines are in none. */
 export interface KindSummary {
@@ -21,6 +23,15 @@ export interface Lack {
   readonly drivers: number;
 }
 
+/** A driver that does not come to the end, and why. */
+export interface Short {
+  readonly module: string;
+  readonly folder: string;
+  readonly state: DriverState;
+  /** What Kconfig says, or the first names that it lacks, or the first error. */
+  readonly reason: string;
+}
+
 export interface CheckSummary {
   readonly kinds: readonly KindSummary[];
   readonly total: KindSummary;
@@ -30,6 +41,8 @@ export interface CheckSummary {
   readonly duplicates: readonly Lack[];
   /** What drivers for other machines need of those, as Kconfig says it. */
   readonly otherMachines: readonly Lack[];
+  /** Drivers that lack something; those for other machines last. */
+  readonly short: readonly Short[];
   /** First errors of drivers that do not compile or link, without their places. */
   readonly errors: readonly Lack[];
 }
@@ -42,6 +55,7 @@ export function summaryOf(drivers: readonly DriverCheck[]): CheckSummary {
     missingFunctions: counted(failing, ({ missingFunctions }) => missingFunctions), missingData: counted(failing, ({ missingData }) => missingData),
     mismatches: counted(failing, ({ mismatches }) => mismatches), duplicates: counted(failing, ({ duplicates }) => duplicates),
     otherMachines: counted(drivers, ({ state, otherMachine }) => (state === "for other machines" && otherMachine !== undefined ? [otherMachine] : [])),
+    short: [...failing, ...drivers.filter((one) => !failing.includes(one))].filter(({ state }) => state !== "complete").map(shortOf),
     errors: counted(failing, ({ error }) => (error === "" ? [] : [error.replace(/^\S+?:\d+:\d+: /, "")])),
   };
 }
@@ -58,6 +72,7 @@ export function summaryText({ kinds, total, ...lacks }: CheckSummary, table: (ro
     ...lackLines("names defined twice", lacks.duplicates, table),
     ...lackLines("for other machines only: what drivers depend on, as Kconfig says it", lacks.otherMachines, table),
     ...lackLines("first errors", lacks.errors, table),
+    ...shortLines(lacks.short, table),
   ].join("\n");
 }
 
@@ -72,6 +87,19 @@ function lackLines(title: string, list: readonly Lack[], table: (rows: readonly 
   const shown = list.slice(0, shownEntries);
   const rest = list.length > shown.length ? [`... and ${list.length - shown.length} more; --json lists all`] : [];
   return ["", `${title}: ${list.length}`, ...table([["DRIVERS", "NAME"], ...shown.map(({ name, drivers }) => [String(drivers), name])]), ...rest];
+}
+
+function shortOf({ module, folder, state, otherMachine, missingFunctions, missingData, mismatches, duplicates, error }: DriverCheck): Short {
+  const lacks = [...missingData, ...mismatches, ...duplicates, ...missingFunctions];
+  const shown = [...lacks.slice(0, shownNames), ...(lacks.length > shownNames ? [`and ${lacks.length - shownNames} more`] : [])].join(", ");
+  return { module, folder, state, reason: state === "for other machines" ? `depends on ${otherMachine}` : shown === "" ? error : shown };
+}
+
+function shortLines(list: readonly Short[], table: (rows: readonly (readonly string[])[]) => string[]): string[] {
+  if (list.length === 0) return [];
+  const shown = list.slice(0, shownEntries);
+  const rest = list.length > shown.length ? [`... and ${list.length - shown.length} more; --json lists all`] : [];
+  return ["", `drivers that do not come to the end: ${list.length}`, ...table([["DRIVER", "STATE", "WHY"], ...shown.map(({ module, state, reason }) => [module, state, reason])]), ...rest];
 }
 
 function kindSummary(kind: string, drivers: readonly DriverCheck[]): KindSummary {

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A driver that tries the parts of Linux which the environment brings for some kinds of drivers: what a device tells of itself
- * (devlink), controller area networks, wireless networks, and interfaces that a driver makes by itself. What does not hold is logged
- * with its line, and the probe fails. In the end it is a network card that neither sends nor receives, so that it has a class.
+ * (devlink), controller area networks, wireless networks, parts of a device, and interfaces that a driver makes by itself. What
+ * does not hold is logged with its line, and the probe fails. In the end it is a network card that neither sends nor receives, so
+ * that it has a class.
  */
+#include <linux/auxiliary_bus.h>
 #include <linux/can/dev.h>
 #include <linux/etherdevice.h>
 #include <linux/hippidevice.h>
@@ -198,6 +200,40 @@ static void try_wireless(struct device *device)
 	ieee80211_free_hw(hw);
 }
 
+/* ---- parts of a device with drivers of their own ---- */
+static int bound;
+
+static int bind_part(struct auxiliary_device *part, const struct auxiliary_device_id *id)
+{
+	bound += id->driver_data;
+	return 0;
+}
+
+static void unbind_part(struct auxiliary_device *part)
+{
+	bound = 0;
+}
+
+static void forget_part(struct device *device)
+{
+}
+
+static const struct auxiliary_device_id part_ids[] = { { .name = KBUILD_MODNAME ".part", .driver_data = VALUE }, {} };
+static struct auxiliary_driver part_driver = { .name = "part", .probe = bind_part, .remove = unbind_part, .id_table = part_ids };
+
+static void try_parts(struct device *device)
+{
+	struct auxiliary_device part = { .name = "part", .dev = { .parent = device, .release = forget_part } };
+
+	CHECK(auxiliary_driver_register(&part_driver) == 0);
+	CHECK(auxiliary_device_init(&part) == 0 && auxiliary_device_add(&part) == 0);
+	CHECK(bound == VALUE);
+	auxiliary_device_delete(&part);
+	CHECK(bound == 0);
+	auxiliary_device_uninit(&part);
+	auxiliary_driver_unregister(&part_driver);
+}
+
 /* ---- other interfaces ---- */
 static struct rtnl_link_ops kind = { .kind = "selftest", .priv_size = sizeof(int), .setup = ether_setup };
 
@@ -246,6 +282,7 @@ static int probe(struct pci_dev *pci, const struct pci_device_id *id)
 	try_devlink(&pci->dev);
 	try_can(&pci->dev);
 	try_wireless(&pci->dev);
+	try_parts(&pci->dev);
 	try_interfaces();
 	pr_info("subsystems: %d checks, %d failures\n", checks, failures);
 	return failures ? -EIO : be_a_card(pci);

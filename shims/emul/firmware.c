@@ -45,6 +45,12 @@ int request_firmware_into_buf(const struct firmware **firmware, const char *name
 	return not_found(firmware, name, device);
 }
 
+int request_partial_firmware_into_buf(const struct firmware **firmware, const char *name, struct device *device, void *buffer, size_t size,
+				      size_t offset)
+{
+	return not_found(firmware, name, device);
+}
+
 static void tell(struct work_struct *work)
 {
 	struct later *later = container_of(work, struct later, work);

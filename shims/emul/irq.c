@@ -18,6 +18,8 @@ struct line {
 	/* Threads that have not handled the last interrupt yet. */
 	int threads;
 	bool was_attached, is_waiting;
+	/* Off when it is requested, until it is switched on. */
+	bool starts_off;
 	void *chip_data;
 	struct irq_data data;
 };
@@ -165,10 +167,7 @@ static int add_action(unsigned int irq, irq_handler_t handler, irq_handler_t thr
 		at = &(*at)->next;
 	*at = action;
 	if (line->actions == action) {
-		if (flags & IRQF_NO_AUTOEN)
-			line->disabled = 1;
-		else
-			line->disabled = 0;
+		line->disabled = line->starts_off || (flags & IRQF_NO_AUTOEN);
 		airlock_irq(index_of(line), line->was_attached ? AIRLOCK_IRQ_UNMASK : AIRLOCK_IRQ_ATTACH);
 		line->was_attached = true;
 		if (line->is_waiting)
@@ -274,6 +273,15 @@ struct irq_data *irq_get_irq_data(unsigned int irq)
 struct irq_desc *irq_to_desc(unsigned int irq)
 {
 	return NULL;
+}
+
+/* Before a line is requested. All but how it starts is told to controllers, of which there are none. */
+void irq_modify_status(unsigned int irq, unsigned long clear, unsigned long set)
+{
+	struct line *line = find(irq);
+
+	if (line && ((clear | set) & IRQ_NOAUTOEN))
+		line->starts_off = set & IRQ_NOAUTOEN;
 }
 
 /* Triggers, wake-ups, affinity: the platform's affair. */

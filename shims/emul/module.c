@@ -24,6 +24,9 @@ extern const struct airlock_call __start_airlock_initcalls[] __weak, __stop_airl
 extern const struct airlock_call __start_airlock_exitcalls[] __weak, __stop_airlock_exitcalls[] __weak;
 extern const struct kernel_param __start___param[] __weak, __stop___param[] __weak;
 
+/* Linux starts all of its buses by name; this one is here only where a driver brings devices to it. */
+extern void auxiliary_bus_init(void) __weak;
+
 struct module __this_module = { .state = MODULE_STATE_LIVE, .name = "driver" };
 
 static bool has_levels, is_live;
@@ -101,6 +104,8 @@ static void run_levels(void)
 	run_level(AIRLOCK_LEVEL_early);
 	devices_init();
 	buses_init();
+	if (auxiliary_bus_init)
+		auxiliary_bus_init();
 	classes_init();
 	emul_platform_init();
 	for (int level = AIRLOCK_LEVEL_early + 1; level < AIRLOCK_LEVEL_module; level++)

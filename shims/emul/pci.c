@@ -30,7 +30,6 @@ const struct attribute_group *pci_bus_groups[] = { NULL };
 const struct attribute_group *pci_dev_groups[] = { NULL };
 const struct attribute_group *pcibus_groups[] = { NULL };
 const struct device_type pci_dev_type = { .name = "pci" };
-unsigned int pci_flags;
 
 static struct bar bars[BARS];
 static int config = -1;

@@ -41,7 +41,9 @@ export async function buildModule(what: string, bench: Workbench): Promise<Built
   const driver = chooseDriver(what, candidates);
   const core = await coreObjects(bench);
   const others = [...candidates.filter((one) => one !== driver).map(({ module }) => module), ...wanted.companions];
-  return linkModule(driver, others, core, bench);
+  const built = await linkModule(driver, others, core, bench);
+  if (built.linked.missingFunctions.length + built.linked.missingData.length === 0) return built;
+  return linkModule(driver, others, joinCores(core, await moreObjects(bench)), bench);
 }
 
 /** The core's objects, compiled or from the cache, and the symbols they define. */
@@ -51,9 +53,21 @@ export interface Core {
 }
 
 export async function coreObjects({ environment, compiler, progress }: Workbench): Promise<Core> {
-  const compiled = await environment.compileCore(compiler, progress);
+  return coreOf(await environment.compileCore(compiler, progress));
+}
+
+/** The objects that only some kinds of drivers build upon. */
+export async function moreObjects({ environment, compiler, progress }: Workbench): Promise<Core> {
+  return coreOf(await environment.compileMore(compiler, progress));
+}
+
+function coreOf(compiled: readonly Compiled[]): Core {
   const files = compiled.map(({ object }) => object!);
   return { files, defines: new Set(files.flatMap((file) => definedIn(readObject(readFileSync(file))))) };
+}
+
+export function joinCores(core: Core, more: Core): Core {
+  return { files: [...core.files, ...more.files], defines: new Set([...core.defines, ...more.defines]) };
 }
 
 /** Links a compiled driver with those of `others` that it is built upon. */

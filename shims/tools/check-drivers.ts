@@ -3,7 +3,7 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { errorText } from "../../runtime/api/errors.ts";
-import { compileModules, type CompiledModule, type Core, coreObjects, firstError, linkModule } from "./build-module.ts";
+import { compileModules, type CompiledModule, type Core, coreObjects, firstError, joinCores, linkModule, moreObjects } from "./build-module.ts";
 import { digestOf } from "./cache.ts";
 import { partOf } from "./find-module.ts";
 import { allHeaders } from "./kernel-source.ts";
@@ -23,8 +23,11 @@ export const checkedFolders = [
 /** How a driver says that it drives PCI devices. */
 const pciDriver = /\bMODULE_DEVICE_TABLE\s*\(\s*pci\s*,|\bmodule_pci_driver\s*\(|\b__?pci_register_driver\s*\(/;
 
-/** How far a driver comes; each step includes those before it. */
-export type DriverState = "does not compile" | "compiles" | "links" | "complete";
+/**
+ * How far a driver comes; each step includes those before it. One that cannot be linked is no failure where Kconfig says that it is for
+ * machines of another kind.
+ */
+export type DriverState = "for other machines" | "does not compile" | "compiles" | "links" | "complete";
 
 export interface DriverCheck {
   readonly module: string;
@@ -34,6 +37,8 @@ export interface DriverCheck {
   readonly kind: string;
   readonly files: number;
   readonly state: DriverState;
+  /** What it depends on that only other machines have, as Kconfig says it; undefined for one that Kconfig would build here. */
+  readonly otherMachine: string | undefined;
   readonly missingFunctions: readonly string[];
   readonly missingData: readonly string[];
   readonly mismatches: readonly string[];
@@ -48,7 +53,7 @@ export async function checkAll(bench: Workbench): Promise<DriverCheck[]> {
   await source.need(checkedFolders.map(({ folder }) => folder), progress);
   const found = checkedFolders.flatMap(({ kind, folder }) => pciModules(bench, path.join(source.root, folder)).map((module) => ({ kind, module })));
   await source.need(found.flatMap(({ module }) => neededParts(bench, module)), progress);
-  const core = await coreObjects(bench);
+  const core = joinCores(await coreObjects(bench), await moreObjects(bench));
   const coreKey = digestOf(...core.files, ...bench.environment.linkFlags, JSON.stringify([...bench.environment.policies]), bench.toolchain.name);
   progress.step(`checking ${found.length} drivers of ${source.title}`);
   let done = 0;
@@ -81,13 +86,23 @@ function neededParts({ source, tree }: Workbench, module: KernelModule): string[
 
 /** One that could not be checked: what a driver's files hold must not end the check of all others. */
 function failedCheck(module: KernelModule, kind: string, bench: Workbench, error: string): DriverCheck {
-  return { ...aboutModule(module, kind, bench), ...lacksNothing, state: "does not compile", error };
+  return withState({ ...aboutModule(module, kind, bench), ...lacksNothing, state: "does not compile", error });
+}
+
+function withState(check: DriverCheck): DriverCheck {
+  const isLinked = check.state === "links" || check.state === "complete";
+  return isLinked || check.otherMachine === undefined ? check : { ...check, state: "for other machines" };
 }
 
 const lacksNothing = { missingFunctions: [], missingData: [], mismatches: [], duplicates: [] };
 
-function aboutModule({ name, symbol, folder, jobs }: KernelModule, kind: string, { source }: Workbench): Pick<DriverCheck, "module" | "config" | "folder" | "kind" | "files"> {
-  return { module: name, config: symbol === undefined ? undefined : `CONFIG_${symbol}`, folder: path.relative(source.root, folder), kind, files: jobs.length };
+type About = Pick<DriverCheck, "module" | "config" | "folder" | "kind" | "files" | "otherMachine">;
+
+function aboutModule({ name, symbol, folder, jobs }: KernelModule, kind: string, { source, tree }: Workbench): About {
+  return {
+    module: name, config: symbol === undefined ? undefined : `CONFIG_${symbol}`, folder: path.relative(source.root, folder), kind, files: jobs.length,
+    otherMachine: symbol === undefined ? undefined : tree.otherMachineOnly(symbol),
+  };
 }
 
 async function checkOne(module: KernelModule, kind: string, checking: Checking): Promise<DriverCheck> {
@@ -95,8 +110,8 @@ async function checkOne(module: KernelModule, kind: string, checking: Checking):
   const [compiled] = await compileModules([module], bench);
   const about = aboutModule(module, kind, bench);
   const failed = compiled!.compiled.find(({ ok }) => !ok);
-  if (failed !== undefined) return { ...about, ...lacksNothing, state: "does not compile", error: firstError(failed.diagnostics) };
-  return { ...about, ...(await linkCheck(compiled!, checking)) };
+  if (failed !== undefined) return withState({ ...about, ...lacksNothing, state: "does not compile", error: firstError(failed.diagnostics) });
+  return withState({ ...about, ...(await linkCheck(compiled!, checking)) });
 }
 
 type LinkCheck = Pick<DriverCheck, "state" | "missingFunctions" | "missingData" | "mismatches" | "duplicates" | "error">;

@@ -13,7 +13,7 @@ import { parsePolicies, type StubPolicy } from "./stubs.ts";
 
 /** Files of the environment that the build reads; paths relative to the folder shims. */
 const files = {
-  flags: "arch/flags.txt", core: "emul/core.txt", link: "emul/link.txt", stubs: "emul/stubs.txt", config: "arch/include/generated/autoconf.h",
+  flags: "arch/flags.txt", core: "emul/core.txt", more: "emul/more.txt", link: "emul/link.txt", stubs: "emul/stubs.txt", config: "arch/include/generated/autoconf.h",
 } as const;
 
 /** Kernel folders beside the core's own whose files every compile may include. */
@@ -29,8 +29,10 @@ export class Environment {
   /** Configuration symbols that are built in. */
   readonly config: ReadonlyMap<string, string>;
   readonly #flags: readonly string[];
-  /** Kernel files of the core, each with flags of its own. */
-  readonly #core: readonly { readonly file: string; readonly flags: readonly string[] }[];
+  /** Kernel files of the core. */
+  readonly #core: readonly KernelFile[];
+  /** Those that only some kinds of drivers build upon. */
+  readonly #more: readonly KernelFile[];
 
   /** @throws AirlockError NotFound when the folder does not hold the environment; InvalidArgument for a wrong table */
   constructor(shims = findShims()) {
@@ -43,15 +45,13 @@ export class Environment {
     this.linkFlags = readList(at("link"));
     this.policies = parsePolicies(readList(at("stubs")), "shims/emul/stubs.txt");
     this.config = readAutoconf(readFileSync(at("config"), "utf8"));
-    this.#core = readList(at("core")).map((line) => {
-      const [file = "", ...flags] = line.split(/\s+/);
-      return { file, flags };
-    });
+    this.#core = readList(at("core")).map(kernelFile);
+    this.#more = readList(at("more")).map(kernelFile);
   }
 
   /** Paths of the kernel's tree that the core is made from and every compile may include; for extraction. */
   get kernelPaths(): string[] {
-    const paths = this.#core.flatMap(({ file }) => {
+    const paths = [...this.#core, ...this.#more].flatMap(({ places }) => places).flatMap((file) => {
       const parts = file.split("/");
       // Outside of drivers/ a folder is small and includes its neighbours; within, what is named, and its subsystem's headers.
       return parts[0] === "drivers" ? [file, `${parts.slice(0, 2).join("/")}/${allHeaders}`] : [parts[0]!];
@@ -72,32 +72,60 @@ export class Environment {
 
   /** Compiles the environment and the core. @throws AirlockError Unsupported when a file of them does not compile */
   async compileCore(compiler: Compiler, progress: Progress): Promise<Compiled[]> {
-    const jobs = this.coreJobs(compiler.folders.kernel);
-    progress.step(`the environment and its core: ${jobs.length} files`);
-    const compiled = await compiler.compileAll(jobs, progress);
-    const failed = compiled.filter(({ ok }) => !ok);
-    if (failed.length > 0) {
-      const first = failed[0]!;
-      const reason = first.diagnostics.split("\n").find((line) => /\berror\b/.test(line)) ?? first.diagnostics.split("\n")[0] ?? "";
-      throw new AirlockError("Unsupported", `the driver environment does not compile with ${compiler.toolchain.name}: ${failed.length} of ${jobs.length} files fail, the first is ${compiler.shorten(first.file)}: ${reason.trim()}`, {
-        file: compiler.shorten(first.file), tool: compiler.toolchain.name,
-      });
-    }
-    return compiled;
+    return compileAll(this.coreJobs(compiler.folders.kernel), "the environment and its core", compiler, progress);
+  }
+
+  /** Compiles what only some kinds of drivers build upon. @throws AirlockError Unsupported when a file of it does not compile */
+  async compileMore(compiler: Compiler, progress: Progress): Promise<Compiled[]> {
+    return compileAll(this.moreJobs(compiler.folders.kernel), "what some kinds of drivers build upon", compiler, progress);
   }
 
   /** One job for each file of the environment and the core. */
   coreJobs(kernel: string): CompileJob[] {
-    const own = filesBelow(path.join(this.shims, "emul"), ".c").map((file) => ({ file, flags: [] as readonly string[] }));
-    const core = this.#core.map(({ file, flags }) => ({ file: path.join(kernel, file), flags }));
-    return [...own, ...core].map(({ file, flags }) => {
-      const name = path.basename(file, ".c").replaceAll("-", "_");
-      return {
-        file,
-        flags: [`-I${path.dirname(file)}`, `-DKBUILD_MODNAME="${name}"`, `-DKBUILD_MODFILE="${name}"`, `-DKBUILD_BASENAME="${name}"`, `-D__KBUILD_MODNAME=kmod_${name}`, ...flags],
-      };
-    });
+    const own = filesBelow(path.join(this.shims, "emul"), ".c").map((file) => jobOf(file, []));
+    return [...own, ...this.#core.map((one) => kernelJob(kernel, one))];
   }
+
+  /** One job for each file that only some kinds of drivers build upon. */
+  moreJobs(kernel: string): CompileJob[] {
+    return this.#more.map((one) => kernelJob(kernel, one));
+  }
+}
+
+/** A line of a list of kernel files: places of which a tree has one, and flags for this file only. */
+interface KernelFile {
+  readonly places: readonly string[];
+  readonly flags: readonly string[];
+}
+
+function kernelFile(line: string): KernelFile {
+  const [file = "", ...flags] = line.split(/\s+/);
+  return { places: file.split("|"), flags };
+}
+
+function kernelJob(kernel: string, { places, flags }: KernelFile): CompileJob {
+  const there = places.map((one) => path.join(kernel, one));
+  return jobOf(there.find((one) => existsSync(one)) ?? there[0]!, flags);
+}
+
+function jobOf(file: string, flags: readonly string[]): CompileJob {
+  const name = path.basename(file, ".c").replaceAll("-", "_");
+  return {
+    file,
+    flags: [`-I${path.dirname(file)}`, `-DKBUILD_MODNAME="${name}"`, `-DKBUILD_MODFILE="${name}"`, `-DKBUILD_BASENAME="${name}"`, `-D__KBUILD_MODNAME=kmod_${name}`, ...flags],
+  };
+}
+
+async function compileAll(jobs: readonly CompileJob[], title: string, compiler: Compiler, progress: Progress): Promise<Compiled[]> {
+  progress.step(`${title}: ${jobs.length} files`);
+  const compiled = await compiler.compileAll(jobs, progress);
+  const failed = compiled.filter(({ ok }) => !ok);
+  const [first] = failed;
+  if (first === undefined) return compiled;
+  const reason = first.diagnostics.split("\n").find((line) => /\berror\b/.test(line)) ?? first.diagnostics.split("\n")[0] ?? "";
+  throw new AirlockError("Unsupported", `the driver environment does not compile with ${compiler.toolchain.name}: ${failed.length} of ${jobs.length} files fail, the first is ${compiler.shorten(first.file)}: ${reason.trim()}`, {
+    file: compiler.shorten(first.file), tool: compiler.toolchain.name,
+  });
 }
 
 /** The folder shims of the checkout: this file is in it, or in what was built of it. */

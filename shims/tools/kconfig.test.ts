@@ -5,7 +5,8 @@ test("symbols with what they select; help texts say nothing", () => {
   const text = `menu "Cards"
 config CARD
 	tristate "A card"
-	depends on PCI && (BASE || BASE_OLD=n) && !ARCH # && NOT
+	depends on PCI && (BASE || BASE_OLD=n) \\
+		&& !ARCH # && NOT
 	select CRC32
 	select MII if NET
 	help
@@ -33,10 +34,10 @@ config AFTER
 	bool
 `;
   expect(parseKconfig(text)).toEqual([
-    { name: "CARD", tristate: true, selects: ["CRC32", "MII"], needs: ["PCI", "BASE"], prompt: "A card" },
-    { name: "DEBUG", tristate: false, selects: [], needs: [], prompt: "Say more" },
-    { name: "BUS", tristate: true, selects: [], needs: [], prompt: "" },
-    { name: "INNER", tristate: true, selects: [], needs: ["BUS", "NET", "BUS"], prompt: "" },
-    { name: "AFTER", tristate: false, selects: [], needs: [], prompt: "" },
+    { name: "CARD", tristate: true, selects: ["CRC32", "MII"], alwaysSelects: ["CRC32"], needs: ["PCI", "BASE"], conditions: ["PCI && (BASE || BASE_OLD=n) && !ARCH"], prompt: "A card" },
+    { name: "DEBUG", tristate: false, selects: [], alwaysSelects: [], needs: [], conditions: [], prompt: "Say more" },
+    { name: "BUS", tristate: true, selects: [], alwaysSelects: [], needs: [], conditions: [], prompt: "" },
+    { name: "INNER", tristate: true, selects: [], alwaysSelects: [], needs: ["BUS", "NET", "BUS"], conditions: ["BUS && NET", "BUS"], prompt: "" },
+    { name: "AFTER", tristate: false, selects: [], alwaysSelects: [], needs: [], conditions: [], prompt: "" },
   ]);
 });

@@ -7,8 +7,12 @@ export interface ConfigSymbol {
   readonly tristate: boolean;
   /** Symbols it selects, under whatever condition; not those that it only implies. */
   readonly selects: readonly string[];
+  /** Those of them without a condition. */
+  readonly alwaysSelects: readonly string[];
   /** Symbols it depends on, but for those that may as well be off: "X || X=n". */
   readonly needs: readonly string[];
+  /** What it depends on, as it is written: each of these must hold. */
+  readonly conditions: readonly string[];
   /** Its one line for menus; "" when it has none. */
   readonly prompt: string;
 }
@@ -16,21 +20,37 @@ export interface ConfigSymbol {
 /** What ends the description of a symbol besides the next one. */
 const otherEntries = new Set(["menu", "endmenu", "choice", "endchoice", "comment", "source", "mainmenu", "if", "endif"]);
 
+/** A symbol while its description is read. */
+interface Growing extends ConfigSymbol {
+  tristate: boolean;
+  prompt: string;
+  readonly selects: string[];
+  readonly alwaysSelects: string[];
+  readonly needs: string[];
+  readonly conditions: string[];
+}
+
 /** The symbols of one Kconfig file, in order. A symbol that is described twice comes twice. */
 export function parseKconfig(text: string): ConfigSymbol[] {
-  const symbols: { name: string; tristate: boolean; selects: string[]; needs: string[]; prompt: string }[] = [];
-  /** What the conditions around the present place need. */
-  const conditions: string[][] = [];
-  let symbol: (typeof symbols)[number] | undefined;
+  const symbols: Growing[] = [];
+  /** The conditions around the present place. */
+  const around: string[] = [];
+  let symbol: Growing | undefined;
   for (const line of withoutHelp(text)) {
     const [keyword = "", name = ""] = line.trim().split(/\s+/);
-    if (keyword === "config" || keyword === "menuconfig") symbols.push(symbol = { name, tristate: false, selects: [], needs: [...new Set(conditions.flat())], prompt: "" });
-    else if (otherEntries.has(keyword)) symbol = undefined;
-    if (keyword === "if") conditions.push(neededBy(line));
-    else if (keyword === "endif") conditions.pop();
+    if (keyword === "config" || keyword === "menuconfig") {
+      symbols.push(symbol = { name, tristate: false, selects: [], alwaysSelects: [], needs: [...new Set(around.flatMap(neededBy))], conditions: [...around], prompt: "" });
+    } else if (otherEntries.has(keyword)) symbol = undefined;
+    if (keyword === "if") around.push(conditionOf(line));
+    else if (keyword === "endif") around.pop();
     if (symbol === undefined) continue;
-    if (keyword === "select") symbol.selects.push(name);
-    else if (keyword === "depends") symbol.needs.push(...neededBy(line));
+    if (keyword === "select") {
+      symbol.selects.push(name);
+      if (!/\sif\s/.test(line)) symbol.alwaysSelects.push(name);
+    } else if (keyword === "depends") {
+      symbol.needs.push(...neededBy(conditionOf(line)));
+      symbol.conditions.push(conditionOf(line));
+    }
     else if (keyword === "tristate" || keyword === "def_tristate") symbol.tristate = true;
     symbol.prompt ||= /^\s*(?:tristate|bool|prompt)\s+"([^"]*)"/.exec(line)?.[1] ?? "";
   }
@@ -41,7 +61,7 @@ export function parseKconfig(text: string): ConfigSymbol[] {
 function withoutHelp(text: string): string[] {
   let helpIndent: number | undefined;
   let isHelp = false;
-  return text.split("\n").filter((line) => {
+  return text.replaceAll(/\\\r?\n/g, " ").split("\n").filter((line) => {
     if (line.trim() === "") return false;
     if (isHelp) {
       const indent = indentOf(line);
@@ -54,9 +74,13 @@ function withoutHelp(text: string): string[] {
   });
 }
 
-/** The symbols of "depends on A && (B || C=n) && !D", and of "if" so: A and B. */
-function neededBy(line: string): string[] {
-  const expression = line.replace(/^\s*(?:depends\s+on|if)\b/, "").replace(/#.*$/, "");
+/** What stands behind "depends on" or "if". */
+function conditionOf(line: string): string {
+  return line.replace(/^\s*(?:depends\s+on|if)\b/, "").replace(/#.*$/, "").trim().replaceAll(/\s+/g, " ");
+}
+
+/** The symbols of "A && (B || C=n) && !D": A and B. */
+function neededBy(expression: string): string[] {
   const off = new Set([...expression.matchAll(/!\s*(\w+)|\b(\w+)\s*=\s*n\b/g)].map(([, left, right]) => left ?? right));
   const names = [...expression.matchAll(/\b[A-Z][A-Z0-9_]*\b/g)].map(([name]) => name);
   return [...new Set(names)].filter((name) => !off.has(name));

@@ -9,7 +9,7 @@ import { noProgress } from "./progress.ts";
 import { TestFolder } from "./test-kernel.ts";
 
 const files = {
-  "include/linux/a.h": "a", "lib/sort.c": "sort", "drivers/net/Makefile": "net", "drivers/net/Kconfig.debug": "", "drivers/net/card.c": "card",
+  "include/linux/a.h": "a", "lib/sort.c": "sort", "drivers/net/Makefile": "net", "drivers/net/Kconfig.debug": "", "drivers/net/card.c": "card", "drivers/net/table.inc_shipped": "1, 2",
   "drivers/base/core.c": "core", "drivers/base/base.h": "b", "drivers/base/power/power.h": "p", "drivers/base/power/power.c": "no",
 };
 
@@ -35,6 +35,7 @@ describe("an archive", () => {
     await source.need(["drivers/net", "drivers/base/core.c", `drivers/base/${allHeaders}`, "drivers/gone"], progress);
     expect(["drivers/net/card.c", "drivers/base/core.c", "drivers/base/base.h", "drivers/base/power/power.h", "drivers/base/power/power.c"].map(has)).toEqual([true, true, true, true, false]);
     expect(readFileSync(path.join(source.root, "drivers/net/card.c"), "utf8")).toBe("card");
+    expect(readFileSync(path.join(source.root, "drivers/net/table.inc"), "utf8")).toBe("1, 2");
     expect(steps).toHaveLength(2);
     await source.need(["drivers/net/ethernet", "drivers/gone"], progress);
     const again = await openKernelSource(file, ["include", "Kbuild", "Makefile"], cache, progress);

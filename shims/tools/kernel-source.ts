@@ -1,6 +1,6 @@
 /** The kernel's source: a folder as it is, or an archive of which a build takes out what it needs, once for all builds. */
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
-import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { AirlockError } from "../../runtime/api/errors.ts";
 import { type Cache, digestOf } from "./cache.ts";
@@ -97,6 +97,7 @@ class Archive {
     mkdirSync(temporary);
     try {
       await this.#extract(temporary, wanted, skeleton);
+      copyShipped(temporary);
       mkdirSync(this.#notes, { recursive: true });
       moveInto(temporary, this.root);
       for (const one of skeleton ? [...wanted, "Kbuild files"] : wanted) writeFileSync(path.join(this.#notes, noteName(one)), "");
@@ -128,6 +129,15 @@ class Archive {
 
 function noteName(one: string): string {
   return encodeURIComponent(one);
+}
+
+/** What a kernel's build does with generated files that come with the source: "table.inc_shipped" is copied to "table.inc". */
+function copyShipped(folder: string): void {
+  const suffix = "_shipped";
+  for (const entry of readdirSync(folder, { withFileTypes: true, recursive: true })) {
+    const file = path.join(entry.parentPath ?? entry.path, entry.name);
+    if (entry.isFile() && file.endsWith(suffix) && !existsSync(file.slice(0, -suffix.length))) copyFileSync(file, file.slice(0, -suffix.length));
+  }
 }
 
 /** Moves every file below `from` to its place below `to`, unless one is there. */

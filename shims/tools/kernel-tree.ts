@@ -3,6 +3,7 @@
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { type ConfigSymbol, parseKconfig } from "./kconfig.ts";
+import { impossiblePart } from "./kconfig-expression.ts";
 import type { CompileJob } from "./compiler.ts";
 import { type Config, type Kbuild, parseKbuild } from "./makefile.ts";
 
@@ -23,12 +24,24 @@ const notModules = new Set(["arch", "Documentation", "scripts", "tools", "usr", 
 /** A tree has no deeper folders; a loop of links would. */
 const folderDepth = 12;
 
+/** A symbol as all of the tree's files describe it. */
+interface TreeSymbol extends Omit<ConfigSymbol, "conditions"> {
+  /** The folder of the first of them. */
+  readonly folder: string;
+  /** What it depends on, for each of its descriptions: one whose conditions hold is enough. */
+  readonly descriptions: readonly (readonly string[])[];
+}
+
 export class KernelTree {
   readonly root: string;
   /** Symbols that the environment has, built in. */
   readonly #environment: ReadonlyMap<string, string>;
   readonly #kbuilds = new Map<string, Kbuild | undefined>();
-  #symbols: ReadonlyMap<string, ConfigSymbol> | undefined;
+  #symbols: ReadonlyMap<string, TreeSymbol> | undefined;
+  #otherMachines: ReadonlySet<string> | undefined;
+  #selected: ReadonlySet<string> | undefined;
+  /** What is known of symbols already: see otherMachineOnly. */
+  readonly #limits = new Map<string, string | undefined>();
   #places: ReadonlyMap<string, readonly string[]> | undefined;
 
   constructor(root: string, environment: ReadonlyMap<string, string>) {
@@ -38,14 +51,12 @@ export class KernelTree {
 
   /** The modules that are built for a configuration symbol, all over the tree. */
   modulesFor(symbol: string): KernelModule[] {
-    return (this.#findPlaces().get(symbol) ?? []).flatMap((folder) => this.modulesIn(folder).filter((one) => one.symbol === symbol));
+    return this.#modulesFor(symbol, []);
   }
 
   /** The modules of one folder's Makefile. */
   modulesIn(folder: string): KernelModule[] {
-    const kbuild = this.#kbuild(folder, "");
-    if (kbuild === undefined) return [];
-    return kbuild.entries.filter(({ target }) => target.endsWith(".o")).map(({ target, symbol }) => this.#module(folder, target, symbol));
+    return this.#modulesIn(folder, []);
   }
 
   /** The modules that a file is part of; a Makefile above its folder may be the one that says so. */
@@ -67,18 +78,42 @@ export class KernelTree {
   /** Modules of its symbol besides a module itself, and of what that builds upon: code it may use. */
   companions(module: KernelModule): KernelModule[] {
     if (module.symbol === undefined) return [];
-    const under = this.#builtUpon(module.symbol, module.folder).flatMap((symbol) => this.modulesFor(symbol));
-    const beside = this.modulesIn(module.folder).filter(({ symbol }) => symbol === module.symbol);
+    const settings = this.#settingsOf(module.symbol, module.folder);
+    const under = this.#builtUpon(module.symbol, module.folder).flatMap((symbol) => this.#modulesFor(symbol, settings));
+    const beside = this.#modulesIn(module.folder, settings).filter(({ symbol }) => symbol === module.symbol);
     const all = [...beside, ...under].filter(({ name, folder }) => name !== module.name || folder !== module.folder);
     const each = all.filter((one, index) => all.findIndex(({ name, folder }) => name === one.name && folder === one.folder) === index);
     // All of one link has one configuration.
-    const set = module.jobs[0]?.flags.filter((flag) => /^-DCONFIG_\w+_MODULE=1$/.test(flag)) ?? [];
+    const set = module.jobs[0]?.flags.filter((flag) => /^-DCONFIG_\w+=1$/.test(flag)) ?? [];
     return each.map((one) => ({ ...one, jobs: one.jobs.map(({ file, flags }) => ({ file, flags: [...new Set([...set, ...flags])] })) }));
   }
 
   /** Whether the tree knows the symbol at all. */
   knows(symbol: string): boolean {
     return this.#findSymbols().has(symbol) || this.#findPlaces().has(symbol);
+  }
+
+  /**
+   * What a symbol depends on that only machines other than the environment's have, as Kconfig says it ("64BIT", "X86 || ARM64");
+   * undefined for one that may be built here. That something may be off does not count, only what can never be on.
+   */
+  otherMachineOnly(symbol: string): string | undefined {
+    if (this.#limits.has(symbol)) return this.#limits.get(symbol);
+    // Symbols may depend on each other in a circle.
+    this.#limits.set(symbol, undefined);
+    const parts = (this.#findSymbols().get(symbol)?.descriptions ?? []).map((conditions) => conditions.map((one) => impossiblePart(one, (name) => this.#known(name))).find((part) => part !== undefined));
+    const [first] = parts;
+    const limit = first === undefined || parts.includes(undefined) ? undefined : this.#limits.get(first) ?? first;
+    this.#limits.set(symbol, limit);
+    return limit;
+  }
+
+  /** Whether a symbol is on, or can never be; undefined where it may be. One that others select may be on whatever it depends on. */
+  #known(symbol: string): boolean | undefined {
+    if (this.#environment.has(symbol)) return true;
+    if (!this.#findSymbols().has(symbol)) return this.#symbolsOfMachines().has(symbol) ? false : undefined;
+    this.#selected ??= new Set([...this.#findSymbols().values()].flatMap(({ selects }) => selects));
+    return !this.#selected.has(symbol) && this.otherMachineOnly(symbol) !== undefined ? false : undefined;
   }
 
   /** Every symbol that some module is built for. */
@@ -103,20 +138,45 @@ export class KernelTree {
     return [...found];
   }
 
+  /**
+   * Settings of its own subsystem that a symbol, or what it builds upon, selects and that nobody is asked about: they say which parts
+   * of what it builds upon it needs.
+   */
+  #settingsOf(symbol: string, folder: string): string[] {
+    const symbols = this.#findSymbols();
+    const selected = [symbol, ...this.#builtUpon(symbol, folder)].flatMap((one) => symbols.get(one)?.alwaysSelects ?? []);
+    return [...new Set(selected)].filter((one) => {
+      const { tristate = true, prompt = "", folder: place = this.root } = symbols.get(one) ?? {};
+      return !tristate && prompt === "" && !this.#environment.has(one) && this.#subsystem(place) === this.#subsystem(folder);
+    });
+  }
+
+  #modulesFor(symbol: string, settings: readonly string[]): KernelModule[] {
+    return (this.#findPlaces().get(symbol) ?? []).flatMap((folder) => this.#modulesIn(folder, settings).filter((one) => one.symbol === symbol));
+  }
+
+  /** `settings`: of the driver that the modules are for. */
+  #modulesIn(folder: string, settings: readonly string[]): KernelModule[] {
+    const kbuild = this.#kbuild(folder, "");
+    if (kbuild === undefined) return [];
+    return kbuild.entries.filter(({ target }) => target.endsWith(".o")).map(({ target, symbol }) => this.#module(folder, target, symbol, settings));
+  }
+
   /** "drivers/net" of drivers/net/ethernet/intel. */
   #subsystem(folder: string): string {
     return path.relative(this.root, folder).split("/").slice(0, 2).join("/");
   }
 
-  #module(folder: string, target: string, symbol: string | undefined): KernelModule {
+  #module(folder: string, target: string, symbol: string | undefined, given: readonly string[]): KernelModule {
     const name = path.basename(target, ".o");
     const kbuild = this.#kbuild(folder, symbol ?? "")!;
-    const config = this.#config(symbol ?? "");
+    const settings = [...new Set([...given, ...(symbol === undefined ? [] : this.#settingsOf(symbol, folder))])];
+    const config = this.#config(symbol ?? "", settings);
     const parts = kbuild.partsOf(target, config) ?? [target];
     const selected = symbol === undefined ? [] : [symbol, ...this.#builtUpon(symbol, folder)];
     const moduleFile = this.#relative(path.join(folder, path.dirname(target), name));
     const shared = [
-      "-DMODULE", ...selected.map((one) => `-DCONFIG_${one}_MODULE=1`),
+      "-DMODULE", ...selected.map((one) => `-DCONFIG_${one}_MODULE=1`), ...settings.map((one) => `-DCONFIG_${one}=1`),
       `-DKBUILD_MODNAME="${cName(name)}"`, `-DKBUILD_MODFILE="${moduleFile}"`, `-D__KBUILD_MODNAME=kmod_${cName(name)}`,
       ...this.#inherited(folder, config), ...kbuild.flags(config),
       // Where a tree is says nothing about it; the compiler knows the kernel's already.
@@ -139,8 +199,8 @@ export class KernelTree {
     return flags;
   }
 
-  #config(own: string): Config {
-    return (symbol) => (symbol === own && own !== "" ? "m" : (this.#environment.get(symbol) ?? ""));
+  #config(own: string, settings: readonly string[] = []): Config {
+    return (symbol) => (symbol === own && own !== "" ? "m" : (this.#environment.get(symbol) ?? (settings.includes(symbol) ? "y" : "")));
   }
 
   /** A folder's Makefile, read with `own` as a module. */
@@ -172,34 +232,47 @@ export class KernelTree {
     return places;
   }
 
-  #findSymbols(): ReadonlyMap<string, ConfigSymbol> {
+  #findSymbols(): ReadonlyMap<string, TreeSymbol> {
     if (this.#symbols !== undefined) return this.#symbols;
-    const symbols = new Map<string, ConfigSymbol>();
-    for (const folder of this.#allFolders(true)) {
-      for (const file of readdirSync(folder).filter((name) => name.startsWith("Kconfig"))) {
-        for (const symbol of parseKconfig(readFileSync(path.join(folder, file), "utf8"))) {
-          const known = symbols.get(symbol.name);
-          symbols.set(symbol.name, known === undefined ? symbol : {
-            ...known, tristate: known.tristate || symbol.tristate, selects: [...known.selects, ...symbol.selects], prompt: known.prompt || symbol.prompt,
-          });
-        }
-      }
+    const symbols = new Map<string, TreeSymbol>();
+    for (const { conditions, folder, ...symbol } of this.#allFolders(true).flatMap(kconfigIn)) {
+      const known = symbols.get(symbol.name);
+      symbols.set(symbol.name, known === undefined ? { ...symbol, folder, descriptions: [conditions] } : {
+        ...known, tristate: known.tristate || symbol.tristate, selects: [...known.selects, ...symbol.selects], prompt: known.prompt || symbol.prompt,
+        alwaysSelects: [...known.alwaysSelects, ...symbol.alwaysSelects], descriptions: [...known.descriptions, conditions],
+      });
     }
     this.#symbols = symbols;
     return symbols;
   }
 
-  #allFolders(withKconfig = false): string[] {
-    const tops = readdirSync(this.root, { withFileTypes: true })
-      .filter((entry) => entry.isDirectory() && !notModules.has(entry.name) && !entry.name.startsWith(".")).map((entry) => path.join(this.root, entry.name));
-    const walk = (folder: string, depth: number): string[] => {
-      if (depth > folderDepth) return [];
-      const entries = readdirSync(folder, { withFileTypes: true });
-      const has = withKconfig ? entries.some(({ name }) => name.startsWith("Kconfig")) : makefileIn(folder) !== undefined;
-      return [...(has ? [folder] : []), ...entries.filter((entry) => entry.isDirectory()).flatMap(({ name }) => walk(path.join(folder, name), depth + 1))];
-    };
-    return tops.flatMap((folder) => walk(folder, 0));
+  /** Symbols that architectures describe: each other's machines, and what those have. */
+  #symbolsOfMachines(): ReadonlySet<string> {
+    this.#otherMachines ??= new Set(foldersIn(path.join(this.root, "arch")).flatMap((folder) => walkFolders(folder)).flatMap(kconfigIn).map(({ name }) => name));
+    return this.#otherMachines;
   }
+
+  #allFolders(withKconfig = false): string[] {
+    const tops = foldersIn(this.root).filter((folder) => !notModules.has(path.basename(folder)) && !path.basename(folder).startsWith("."));
+    const all = tops.flatMap((folder) => walkFolders(folder));
+    return withKconfig ? all : all.filter((folder) => makefileIn(folder) !== undefined);
+  }
+}
+
+function foldersIn(folder: string): string[] {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory()).map(({ name }) => path.join(folder, name));
+}
+
+/** A folder and all below it. */
+function walkFolders(folder: string, depth = 0): string[] {
+  return depth > folderDepth ? [] : [folder, ...foldersIn(folder).flatMap((one) => walkFolders(one, depth + 1))];
+}
+
+/** The symbols of a folder's Kconfig files. */
+function kconfigIn(folder: string): (ConfigSymbol & { readonly folder: string })[] {
+  const files = readdirSync(folder).filter((name) => name.startsWith("Kconfig"));
+  return files.flatMap((file) => parseKconfig(readFileSync(path.join(folder, file), "utf8"))).map((symbol) => ({ ...symbol, folder }));
 }
 
 function makefileIn(folder: string): string | undefined {

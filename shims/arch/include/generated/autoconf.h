@@ -5,6 +5,7 @@
  */
 #define CONFIG_WASM32 1
 #define CONFIG_32BIT 1
+#define CONFIG_CPU_LITTLE_ENDIAN 1
 #define CONFIG_GENERIC_HWEIGHT 1
 #define CONFIG_BUG 1
 #define CONFIG_PRINTK 1
@@ -96,3 +97,29 @@
 #define CONFIG_WATCHDOG_PRETIMEOUT_GOV 1
 #define CONFIG_WATCHDOG_OPEN_TIMEOUT 0
 #define CONFIG_HW_RANDOM 1
+#define CONFIG_HIPPI 1
+/* What drivers tell of themselves, and switches: linked only with drivers that speak to them */
+#define CONFIG_NET_DEVLINK 1
+#define CONFIG_NET_SWITCHDEV 1
+/* Controller area networks */
+#define CONFIG_CAN 1
+#define CONFIG_CAN_DEV 1
+#define CONFIG_CAN_NETLINK 1
+#define CONFIG_CAN_CALC_BITTIMING 1
+#define CONFIG_CAN_RX_OFFLOAD 1
+/* Wireless networks */
+#define CONFIG_WIRELESS 1
+#define CONFIG_WLAN 1
+#define CONFIG_WIRELESS_EXT 1
+#define CONFIG_WEXT_CORE 1
+#define CONFIG_WEXT_SPY 1
+#define CONFIG_WEXT_PRIV 1
+#define CONFIG_CFG80211 1
+#define CONFIG_CFG80211_WEXT 1
+#define CONFIG_CFG80211_WEXT_EXPORT 1
+#define CONFIG_MAC80211 1
+#define CONFIG_MAC80211_HAS_RC 1
+#define CONFIG_MAC80211_RC_MINSTREL 1
+#define CONFIG_MAC80211_RC_DEFAULT_MINSTREL 1
+#define CONFIG_MAC80211_RC_DEFAULT "minstrel_ht"
+#define CONFIG_MAC80211_STA_HASH_MAX_SIZE 0

@@ -2,20 +2,18 @@
 import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import { realClock } from "../api/clock.ts";
 import { AirlockError, errorText } from "../api/errors.ts";
-import { DoorbellWord, gateAll } from "./channel.ts";
+import { ChannelWord, DoorbellWord, gateAll } from "./channel.ts";
 import { ChannelServer } from "./channel-server.ts";
 import type { HardwareBackend } from "./hardware-backend.ts";
 import type { HardwareCall, HardwareMessage, HardwareRequest } from "./hardware-control.ts";
+import { Patience } from "./patience.ts";
 import { ResetRequests } from "./reset-requests.ts";
 
 /** Longest sleep: bounds how late a doorbell that was missed is noticed. */
 const maxSleepMs = 100;
 
-/**
- * Passes without work before the thread sleeps: some 10 us, so that a driver that polls a register finds it awake. More would
- * take the processor from the threads that it waits for, where there are two.
- */
-const spinPasses = 50;
+/** Passes without work per look at the clock: some us. */
+const passesPerTime = 8;
 
 /**
  * Serves until told to stop or the hardware is lost. Never returns to the event loop meanwhile: everything that needs
@@ -31,7 +29,10 @@ class HardwareLoop {
   readonly #doorbell: Int32Array;
   readonly #control: MessagePort;
   readonly #servers = new Map<number, ChannelServer>();
+  /** Where each connection counts its completed reads. */
+  readonly #channels = new Map<number, Int32Array>();
   readonly #resets = new ResetRequests(() => realClock.nowMicros() / 1000, (device) => this.#send({ type: "reset-request", device }));
+  readonly #patience = new Patience();
   #stopping = false;
   #lastRing = -1;
 
@@ -47,9 +48,10 @@ class HardwareLoop {
     try {
       let idlePasses = 0;
       while (!this.#stopping) {
-        const worked = this.#pass();
-        idlePasses = worked ? 0 : idlePasses + 1;
-        if (idlePasses > spinPasses) this.#sleep();
+        if (this.#pass()) {
+          idlePasses = 0;
+          this.#patience.worked(() => this.#reads());
+        } else if (++idlePasses % passesPerTime === 0 && this.#patience.isOver(realClock.nowMicros())) this.#sleep();
       }
     } catch (error) {
       for (const server of this.#servers.values()) server.lose();
@@ -76,8 +78,19 @@ class HardwareLoop {
     Atomics.store(this.#doorbell, DoorbellWord.sleeping, 1);
     const busy = seen !== this.#lastRing || [...this.#servers.values()].some((server) => server.hasWork);
     const timeoutMs = Math.min(maxSleepMs, this.#backend.idleMicros() / 1000);
-    if (!busy && timeoutMs > 0) Atomics.wait(this.#doorbell, DoorbellWord.ring, seen, timeoutMs);
+    if (!busy && timeoutMs > 0) {
+      const start = realClock.nowMicros();
+      const isWoken = Atomics.wait(this.#doorbell, DoorbellWord.ring, seen, timeoutMs) !== "timed-out";
+      this.#patience.slept(isWoken ? realClock.nowMicros() - start : Infinity, this.#reads());
+    }
     Atomics.store(this.#doorbell, DoorbellWord.sleeping, 0);
+  }
+
+  /** Reads that drivers waited for until now; only differences matter. */
+  #reads(): number {
+    let sum = 0;
+    for (const channel of this.#channels.values()) sum = (sum + Atomics.load(channel, ChannelWord.completed)) | 0;
+    return sum;
   }
 
   #serveControl(): boolean {
@@ -99,6 +112,7 @@ class HardwareLoop {
     switch (request.op) {
       case "connect": {
         const { connection, handle } = request;
+        this.#channels.set(connection, new Int32Array(handle.channel));
         this.#servers.set(connection, new ChannelServer(handle, this.#backend, (report) => this.#send({ type: "report", connection, report })));
         return undefined;
       }
@@ -135,6 +149,7 @@ class HardwareLoop {
       server.bus.unmap();
       server.bus.detach();
       this.#servers.delete(request.connection);
+      this.#channels.delete(request.connection);
     }
   }
 

@@ -1,7 +1,7 @@
 /** How long the hardware's thread goes on looking for work before it sleeps: longer where that has paid lately. */
 
-/** A driver that polls a register finds the thread awake. */
-const leastMicros = 10;
+/** A driver that polls a register finds the thread awake. More would take the processor from the threads that it waits for, where there are two. */
+const leastMicros = 4;
 /** What a driver in C does between two accesses of one turn, and its host between two turns. To be woken costs as much. */
 const mostMicros = 60;
 /** A sleep shorter than this had better not been begun: half of it or more is what it takes to fall asleep and be woken. */

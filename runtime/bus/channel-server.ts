@@ -15,7 +15,6 @@ export class ChannelServer {
   readonly bus: VirtualBus;
   readonly connectedMicros = realClock.nowMicros();
   readonly #channel: Int32Array;
-  readonly #backend: HardwareBackend;
   /** Capabilities that were once seen closed: the gate's word can be opened again by a driver that wrote to the channel. */
   #closed = 0;
   #refused = false;
@@ -24,7 +23,6 @@ export class ChannelServer {
 
   constructor(handle: ChannelHandle, backend: HardwareBackend, report: (report: BusReport) => void) {
     this.#channel = new Int32Array(handle.channel);
-    this.#backend = backend;
     this.bus = new VirtualBus(backend, handle.grant, {
       raise: (irq) => {
         Atomics.or(this.#channel, ChannelWord.irqs, 1 << irq);
@@ -86,7 +84,6 @@ export class ChannelServer {
     let value = 0;
     if (!closed) {
       this.#attempt(() => {
-        this.#backend.flush();
         value = this.bus.read(window, offset, width as AccessWidth);
         status = ReadStatus.ok;
       });

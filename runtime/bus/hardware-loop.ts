@@ -6,17 +6,15 @@ import { DoorbellWord, gateAll } from "./channel.ts";
 import { ChannelServer } from "./channel-server.ts";
 import type { HardwareBackend } from "./hardware-backend.ts";
 import type { HardwareCall, HardwareMessage, HardwareRequest } from "./hardware-control.ts";
+import { Patience } from "./patience.ts";
 import type { Processors } from "./processors.ts";
 import { ResetRequests } from "./reset-requests.ts";
 
 /** Longest sleep: bounds how late a doorbell that was missed is noticed. */
 const maxSleepMs = 100;
 
-/**
- * Passes without work before the thread sleeps: some 10 us, so that a driver that polls a register finds it awake. More would
- * take the processor from the threads that it waits for, where there are two.
- */
-const spinPasses = 50;
+/** Passes without work per look at the clock: some us. */
+const passesPerTime = 8;
 
 /**
  * A driver that was connected so short a time ago and has read so many registers is finding its device: it reads thousands, with less
@@ -42,9 +40,9 @@ class HardwareLoop {
   readonly #processors: Processors | undefined;
   readonly #servers = new Map<number, ChannelServer>();
   readonly #resets = new ResetRequests(() => realClock.nowMicros() / 1000, (device) => this.#send({ type: "reset-request", device }));
+  readonly #patience = new Patience();
   #stopping = false;
   #lastRing = -1;
-  #idleSinceMicros = 0;
 
   constructor(backend: HardwareBackend, doorbell: Int32Array, control: MessagePort, processors: Processors | undefined) {
     this.#backend = backend;
@@ -59,10 +57,10 @@ class HardwareLoop {
     try {
       let idlePasses = 0;
       while (!this.#stopping) {
-        const worked = this.#pass();
-        idlePasses = worked ? 0 : idlePasses + 1;
-        if (idlePasses === 1) this.#idleSinceMicros = realClock.nowMicros();
-        if (idlePasses > spinPasses && !this.#expectsRead()) this.#sleep();
+        if (this.#pass()) {
+          idlePasses = 0;
+          this.#patience.worked(() => this.#reads());
+        } else if (++idlePasses % passesPerTime === 0 && this.#isOver(realClock.nowMicros())) this.#sleep();
       }
     } catch (error) {
       for (const server of this.#servers.values()) server.lose();
@@ -83,11 +81,12 @@ class HardwareLoop {
     return (rang && this.#serveControl()) || commands > 0;
   }
 
-  #expectsRead(): boolean {
-    const now = realClock.nowMicros();
-    if (now - this.#idleSinceMicros >= awaitReadMicros) return false;
-    for (const server of this.#servers.values()) if (now - server.connectedMicros < startMicros && server.reads >= readsAtStart) return true;
-    return false;
+  /** Whether it is time to sleep. */
+  #isOver(nowMicros: number): boolean {
+    if (!this.#patience.isOver(nowMicros)) return false;
+    if (nowMicros - this.#patience.sinceMicros >= awaitReadMicros) return true;
+    for (const server of this.#servers.values()) if (nowMicros - server.connectedMicros < startMicros && server.reads >= readsAtStart) return false;
+    return true;
   }
 
   #sleep(): void {
@@ -96,9 +95,20 @@ class HardwareLoop {
     Atomics.store(this.#doorbell, DoorbellWord.sleeping, 1);
     const busy = seen !== this.#lastRing || [...this.#servers.values()].some((server) => server.hasWork);
     const timeoutMs = Math.min(maxSleepMs, this.#backend.idleMicros() / 1000);
-    if (!busy && timeoutMs > 0) Atomics.wait(this.#doorbell, DoorbellWord.ring, seen, timeoutMs);
+    if (!busy && timeoutMs > 0) {
+      const start = realClock.nowMicros();
+      const isWoken = Atomics.wait(this.#doorbell, DoorbellWord.ring, seen, timeoutMs) !== "timed-out";
+      this.#patience.slept(isWoken ? realClock.nowMicros() - start : Infinity, this.#reads());
+    }
     Atomics.store(this.#doorbell, DoorbellWord.sleeping, 0);
     if (this.#processors !== undefined) Atomics.store(this.#doorbell, DoorbellWord.processor, this.#processors.current() + 1);
+  }
+
+  /** Reads of drivers until now; only differences matter. */
+  #reads(): number {
+    let sum = 0;
+    for (const server of this.#servers.values()) sum = (sum + server.reads) | 0;
+    return sum;
   }
 
   #serveControl(): boolean {

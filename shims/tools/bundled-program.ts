@@ -1,8 +1,9 @@
-/** `node bundled-program.js clang|wasm-ld <args>`: runs a tool of @yowasp/clang on real files, as if it were the program of that name. */
+/** A process that runs clang and wasm-ld of @yowasp/clang on real files, one job after the other as they come from tool-processes.ts. */
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { bundledPackage } from "./toolchain.ts";
+import type { ToolJob } from "./tool-processes.ts";
+import { bundledPackage, type ToolResult } from "./toolchain.ts";
 
 /** Files as the tools see them: folders are objects. */
 interface Tree {
@@ -19,9 +20,12 @@ const mostRetries = 100;
 /** Headers' folders are not deeper than this below an include folder. */
 const headerDepth = 8;
 
-process.exitCode = await main(process.argv[2] ?? "", process.argv.slice(3));
+// Whoever started this sends the next job after the last one's answer. What is thrown ends the process, with its reason on stderr.
+process.on("message", (job: ToolJob) => {
+  void main(job).then((result) => process.send!(result));
+});
 
-async function main(tool: string, given: readonly string[]): Promise<number> {
+async function main({ tool, args: given }: ToolJob): Promise<ToolResult> {
   const args = given.flatMap((arg) => (arg.startsWith("@/") ? responseArgs(readFileSync(arg.slice(1), "utf8")) : [arg]))
     .map((arg) => (arg.startsWith("-I/") ? `-I${path.normalize(arg.slice(2))}` : arg));
   const { commands } = (await import(bundledPackage)) as { commands: Readonly<Record<string, Command>> };
@@ -37,7 +41,7 @@ async function main(tool: string, given: readonly string[]): Promise<number> {
 }
 
 /** Runs the tool; where it misses an included file that there is, again with that file's folder. */
-async function run(command: Command, args: readonly string[], files: Tree, outputs: readonly string[]): Promise<number> {
+async function run(command: Command, args: readonly string[], files: Tree, outputs: readonly string[]): Promise<ToolResult> {
   const inside = args.map((arg) => arg.replace(/^(-I|-include|-isystem|-ffile-prefix-map=|)(?=\/)/, `$1${prefix}`));
   for (let tries = 0; ; tries++) {
     const said: Uint8Array[] = [];
@@ -54,8 +58,7 @@ async function run(command: Command, args: readonly string[], files: Tree, outpu
     const missing = code === 0 || tries >= mostRetries ? undefined : missedFile(text, args);
     if (missing !== undefined && addMissed(files, missing)) continue;
     for (const output of outputs) writeOutput(result, output);
-    process.stderr.write(text);
-    return code;
+    return { ok: code === 0, diagnostics: text };
   }
 }
 

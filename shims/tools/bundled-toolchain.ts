@@ -3,8 +3,8 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { runProgram } from "./run-program.ts";
-import { bundledPackage, type Toolchain, type ToolResult } from "./toolchain.ts";
+import { ToolProcesses } from "./tool-processes.ts";
+import { bundledPackage, type Toolchain } from "./toolchain.ts";
 
 /** Undefined when the package is not installed. `resolve` finds a package's entry file. */
 export async function bundledToolchain(resolve: (name: string) => string = (name) => import.meta.resolve(name)): Promise<Toolchain | undefined> {
@@ -16,15 +16,11 @@ export async function bundledToolchain(resolve: (name: string) => string = (name
     throw error;
   }
   const manifest = JSON.parse(readFileSync(path.join(path.dirname(entry), "..", "package.json"), "utf8")) as { version: string };
-  const run = async (tool: string, args: readonly string[]): Promise<ToolResult> => {
-    // A process of its own for each call: it computes without a pause, and several run at once. Its stdout is the package telling how it loads.
-    const { code, err } = await runProgram(process.execPath, [programFile(), tool, ...args]);
-    return { ok: code === 0, diagnostics: err };
-  };
+  const processes = new ToolProcesses(programFile());
   return {
     name: `${bundledPackage} ${manifest.version}`,
-    compile: (args) => run("clang", args),
-    link: (args) => run("wasm-ld", args),
+    compile: (args) => processes.run("clang", args),
+    link: (args) => processes.run("wasm-ld", args),
   };
 }
 

@@ -10,6 +10,23 @@ export function programsAtOnce(): number {
   return Math.max(1, Math.min(os.availableParallelism(), mostAtOnce));
 }
 
+let running = 0;
+const waiting: (() => void)[] = [];
+
+/** Does `work` when fewer than so many compilers and linkers run, whoever asks for them. */
+export async function inTurn<R>(work: () => Promise<R>): Promise<R> {
+  if (running < programsAtOnce()) running++;
+  // Whoever ends hands its place over.
+  else await new Promise<void>((resolve) => { waiting.push(resolve); });
+  try {
+    return await work();
+  } finally {
+    const next = waiting.shift();
+    if (next === undefined) running--;
+    else next();
+  }
+}
+
 /** The results in the order of `items`. The first rejection ends it once what has begun is done. */
 export async function mapParallel<T, R>(items: readonly T[], atOnce: number, work: (item: T, index: number) => Promise<R>): Promise<R[]> {
   const results = Array.from<R>({ length: items.length });

@@ -1,10 +1,10 @@
 /** Runs one program of the toolchain to its end, within a time limit and with what it says kept within bounds. */
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only
 import { spawn } from "node:child_process";
-import { programsAtOnce } from "./parallel.ts";
+import { inTurn } from "./parallel.ts";
 
 /** The largest file of a kernel compiles in seconds; a program that takes longer than this hangs. */
-const programTimeoutMs = 300_000;
+export const programTimeoutMs = 300_000;
 /** What is kept of a program's output: a linker names every missing symbol, thousands of them when the core is. */
 const outputMostBytes = 8 * 2 ** 20;
 
@@ -17,21 +17,9 @@ export interface ProgramResult {
   readonly err: string;
 }
 
-let running = 0;
-const waiting: (() => void)[] = [];
-
 /** Never rejects: a program that cannot be started is a result too. However many are asked for, only so many run at once. */
-export async function runProgram(command: string, args: readonly string[], options: { cwd?: string; timeoutMs?: number } = {}): Promise<ProgramResult> {
-  if (running < programsAtOnce()) running++;
-  // Whoever ends hands its place over.
-  else await new Promise<void>((resolve) => { waiting.push(resolve); });
-  try {
-    return await start(command, args, options);
-  } finally {
-    const next = waiting.shift();
-    if (next === undefined) running--;
-    else next();
-  }
+export function runProgram(command: string, args: readonly string[], options: { cwd?: string; timeoutMs?: number } = {}): Promise<ProgramResult> {
+  return inTurn(() => start(command, args, options));
 }
 
 function start(command: string, args: readonly string[], options: { cwd?: string; timeoutMs?: number }): Promise<ProgramResult> {
@@ -52,7 +40,8 @@ function start(command: string, args: readonly string[], options: { cwd?: string
   });
 }
 
-function collect(stream: NodeJS.ReadableStream): () => string {
+/** Gathers what a program writes; the result is what it wrote until now, within bounds. */
+export function collect(stream: NodeJS.ReadableStream): () => string {
   const chunks: Buffer[] = [];
   let bytes = 0;
   stream.on("data", (chunk: Buffer) => {

@@ -1,6 +1,6 @@
 /**
- * Linux's own network drivers behind TAP: pings, and streams of bytes while they are killed again and again. On simulated hardware; with
- * AIRLOCK_LONG=1 also on QEMU's.
+ * Linux's own network drivers behind TAP: pings, and streams of bytes while they are killed again and again. On simulated hardware, and
+ * 8139too on QEMU's; with AIRLOCK_LONG=1 all on QEMU's.
  */
 import path from "node:path";
 import { type TestContext, afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
@@ -20,8 +20,8 @@ const pings = isLong ? 200 : 50;
 const streamSeconds = isLong ? 10 : 2;
 /** A kill every so often, while bytes stream. */
 const killMs = 700;
-/** What a stream carries at least, through a card at 100 Mbit/s on a busy machine. */
-const leastBytes = 1 << 20;
+/** What a stream carries at least on a busy machine: through a card at 100 Mbit/s, and one of QEMU's, where each register read is 12 us or more. */
+const leastBytes = { sim: 1 << 20, qemu: 1 << 18 } as const;
 
 const examples = path.join(import.meta.dirname, "../../runtime/machine/examples");
 const hasQemu = await qemuAvailable();
@@ -95,21 +95,17 @@ describe.skipIf(!(await kernelAvailable()))("Linux's network drivers behind TAP"
         }
       });
 
-      /**
-       * Not ne2k-pci: every byte goes through a port, each a command to QEMU. Of QEMU's RTL8139 only this way: a frame that comes while its ring
-       * is full and RxOverflow masked stays in QEMU's queue, and nothing tells the driver when it unmasks that (7.2, rtl8139_can_receive).
-       */
+      // Not ne2k-pci: every byte goes through a port, each a command to QEMU.
       test.skipIf(name === "ne2k-pci")("iperf3 goes on while the driver is killed", { timeout }, async (context) => {
         requireNet(context);
         const { lab, near, far, nearName } = cable!;
         const before = await identityOf(near, nearName);
-        const isOneWay = name === "8139too" && platform === "qemu";
-        for (const reverse of isOneWay ? [false] : [false, true]) {
+        for (const reverse of [false, true]) {
           const streaming = stream(near, far, farAddress, streamSeconds, reverse);
           const kills = await killUntil(lab, streaming);
           const result = await streaming;
           console.info(`${name} on ${platform}${reverse ? ", to here" : ""}, through ${kills} kills: ${JSON.stringify(result)}`);
-          expect(result.receivedBytes).toBeGreaterThan(leastBytes);
+          expect(result.receivedBytes).toBeGreaterThan(leastBytes[platform]);
           expect(kills).toBeGreaterThan(0);
         }
         expect([await checksumErrors(near), await checksumErrors(far)]).toEqual([0, 0]);
@@ -119,5 +115,5 @@ describe.skipIf(!(await kernelAvailable()))("Linux's network drivers behind TAP"
   }
 
   cards("sim", ["e1000", "8139too"]);
-  describe.skipIf(!isLong || !hasQemu)("", () => cards("qemu", ["e1000", "8139too", "ne2k-pci"]));
+  describe.skipIf(!hasQemu)("", () => cards("qemu", isLong ? ["e1000", "8139too", "ne2k-pci"] : ["8139too"]));
 });

@@ -7,6 +7,7 @@ import type { BroughtUp } from "../bring-up.ts";
 export const windowFrames = 255;
 /** No frame takes as long as this, on the slowest computer; frames that do are lost. */
 const patienceMs = 10_000;
+const newsMs = 50;
 
 /** What is sent, and how it is counted. */
 export interface Traffic {
@@ -16,12 +17,21 @@ export interface Traffic {
   /** Frames that are over and done with. */
   done(): number;
   readonly batch: number;
-  /** Frames under way at most, if fewer than `windowFrames`. */
+  /** Frames under way at most, if not `windowFrames`. */
   readonly window?: number;
+  /** Waits until it may be worth looking again; a turn of the event loop when left out. */
+  wait?(): Promise<void>;
+}
+
+/** A machine's interface, and how its client waits. */
+export interface BenchInterface {
+  readonly port: NetInterface;
+  /** Resolves when frames arrived or there is room again; or after `newsMs`, so that frames that are lost are noticed. */
+  news(): Promise<void>;
 }
 
 /** Frames that are done per second. @throws AirlockError HardwareTimeout when some never are */
-export async function frameRate(ms: number, { send, given, done, batch, window = windowFrames }: Traffic): Promise<number> {
+export async function frameRate(ms: number, { send, given, done, batch, window = windowFrames, wait = turn }: Traffic): Promise<number> {
   const start = performance.now();
   const before = done();
   const elapsedMs = (): number => performance.now() - start;
@@ -31,7 +41,7 @@ export async function frameRate(ms: number, { send, given, done, batch, window =
   };
   for (; elapsedMs() < ms || done() === before; patience()) { // a loaded computer may get nothing done in some ms
     while (given() - done() + batch <= window) if (!send()) break;
-    await turn();
+    await wait();
   }
   const rate = ((done() - before) / elapsedMs()) * 1000;
   for (; given() > done(); patience()) await turn();
@@ -39,24 +49,29 @@ export async function frameRate(ms: number, { send, given, done, batch, window =
 }
 
 /** A machine's one network interface, up and with a link. */
-export async function openInterface({ machine }: BroughtUp): Promise<NetInterface> {
+export async function openInterface({ machine }: BroughtUp): Promise<BenchInterface> {
   const open = machine.client([...machine.drivers.keys()][0]!) as OpenInterface;
-  const port = open({ received: () => undefined, room: () => undefined, link: () => undefined, ended: () => undefined });
+  let tell = (): void => undefined;
+  const port = open({ received: () => tell(), room: () => tell(), link: () => undefined, ended: () => undefined });
   await port.configure({ up: true });
   const start = performance.now();
   while (!port.link.up) {
     if (performance.now() - start > patienceMs) throw new AirlockError("HardwareTimeout", `the card has no link after ${patienceMs} ms`);
     await turn();
   }
-  return port;
+  const news = (): Promise<void> => new Promise((resolve) => {
+    const timer = setTimeout(resolve, newsMs);
+    tell = () => { clearTimeout(timer); resolve(); };
+  });
+  return { port, news };
 }
 
 /** Frames per second that the interface sends. */
-export function transmitRate(port: NetInterface, ms: number, frame: Uint8Array, batch: number): Promise<number> {
+export function transmitRate(port: NetInterface, ms: number, frame: Uint8Array, batch: number, how: Pick<Traffic, "window" | "wait"> = {}): Promise<number> {
   const frames = Array.from({ length: batch }, () => frame);
   let given = port.counters.sent;
   return frameRate(ms, {
-    batch, given: () => given, done: () => port.counters.sent,
+    ...how, batch, given: () => given, done: () => port.counters.sent,
     send: () => {
       const taken = port.send(frames);
       given += taken;

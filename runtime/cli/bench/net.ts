@@ -76,7 +76,7 @@ function row({ frameBytes, batch }: { frameBytes: number; batch: number }, index
 /** Client, shadow, sandbox, device. */
 function measureWhole(tier: TierName, ms: number): Promise<number[]> {
   return withMachine((root) => machineText(root, tier), async (up) => {
-    const port = await openInterface(up);
+    const { port } = await openInterface(up);
     const rates: number[] = [];
     for (const { frameBytes, batch } of cases) rates.push(await transmitRate(port, ms, strayFrame(frameBytes), batch));
     port.close();

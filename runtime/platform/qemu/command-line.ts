@@ -10,7 +10,7 @@ import { type StoreFile, optionValue, refusal } from "./devices/kind.ts";
 import { machineRamBytes } from "./memory-map.ts";
 import { qmpSocketName } from "./qmp.ts";
 import { qmpEventsSocketName } from "./qmp-events.ts";
-import type { ActualIdentity, Quirks, RestStep, TimeSkip } from "./quirks.ts";
+import type { ActualIdentity, Nudge, Quirks, RestStep, TimeSkip } from "./quirks.ts";
 
 /** Machine types with the devices and the interrupt wiring that this platform knows. */
 export const machineTypes = ["q35", "pc"] as const;
@@ -87,7 +87,7 @@ export async function planMachine(wish: MachineWish): Promise<MachinePlan> {
   ];
   const plan = {
     connectors: [] as Connector[], files: [] as StoreFile[], ids: new Map<string, string>(),
-    quirks: { skips: [] as TimeSkip[], rests: [] as RestStep[], actual: [] as ActualIdentity[], keepsTime: false },
+    quirks: { skips: [] as TimeSkip[], nudges: [] as Nudge[], rests: [] as RestStep[], actual: [] as ActualIdentity[], keepsTime: false },
   };
   let watchdog: string | undefined;
   for (const [index, device] of wish.devices.entries()) {
@@ -101,6 +101,7 @@ export async function planMachine(wish: MachineWish): Promise<MachinePlan> {
     plan.ids.set(device.name, id);
     plan.quirks.keepsTime ||= kind.keepsTime === true;
     plan.quirks.skips.push(...(added.skips ?? []).map((skip) => ({ ...skip, device: device.name })));
+    plan.quirks.nudges.push(...(added.nudges ?? []).map((nudge) => ({ ...nudge, device: device.name })));
     plan.quirks.rests.push(...(added.rests ?? []).map((rest) => ({ ...rest, device: device.name })));
     if (added.actual !== undefined) plan.quirks.actual.push({ device: device.name, identity: added.actual });
     if (added.isWatchdog === true) {

@@ -14,7 +14,7 @@ import { DeviceTime, clockAheadMicros } from "./device-time.ts";
 import { QemuPciBus } from "./pci-bus.ts";
 import { openFifos, type QtestFifos } from "./qtest-channel.ts";
 import { QtestConnection } from "./qtest-connection.ts";
-import type { Quirks, TimeSkip } from "./quirks.ts";
+import type { Nudge, Quirks, TimeSkip } from "./quirks.ts";
 
 /** Everything needed to reach a started QEMU; plain data, so that the hardware's own thread can make the backend. */
 export interface QemuBackendSetup {
@@ -101,6 +101,7 @@ class QemuBackend implements HardwareBackend {
   readonly #devices = new Map<string, LiveDevice>();
   readonly #deviceLines = new Map<number, Counters[]>();
   readonly #skips: readonly TimeSkip[];
+  readonly #nudges: readonly Nudge[];
   readonly #time: DeviceTime;
   readonly #bus: QemuPciBus | undefined;
   /** Whether any device has interrupts that are not messages. */
@@ -119,6 +120,7 @@ class QemuBackend implements HardwareBackend {
     };
     this.#minStepMicros = setup.minStepMicros;
     this.#skips = setup.quirks?.skips ?? [];
+    this.#nudges = setup.quirks?.nudges ?? [];
     for (const description of setup.devices) this.#addDevice(description);
     this.#hasWires = [...this.#devices.values()].some(({ sendsMessages }) => !sendsMessages);
     this.#connection = new QtestConnection(openFifos(setup.fifos), (gsi, asserted) => this.#irqChange(gsi, asserted));
@@ -276,12 +278,14 @@ class QemuBackend implements HardwareBackend {
       ? [(address: number, width: AccessWidth) => connection.readPort(address, width), connection.writePort.bind(connection)]
       : [(address: number, width: AccessWidth) => connection.readMemory(address, width), connection.writeMemory.bind(connection)];
     const skips = this.#skips.filter((skip) => skip.device === description.name && skip.window === name);
+    const nudges = this.#nudges.filter((nudge) => nudge.device === description.name && nudge.window === name);
     return {
       read: (offset, width) => (note("reads"), read(base + offset, width)),
       write: (offset, width, value) => {
         note("writes");
         write(base + offset, width, value);
         for (const skip of skips) if (skip.offset === offset && (value & skip.mask) !== 0 && this.#time.skip(skip.micros)) connection.stepClock(skip.micros * 1_000);
+        for (const { offset: at, mask, by } of nudges) if (at === offset && (value & mask) !== 0) write(base + by.offset, by.width, read(base + by.offset, by.width));
       },
     };
   }

@@ -12,6 +12,19 @@ export interface TimeSkip {
   readonly micros: number;
 }
 
+/**
+ * A write that should make QEMU's device look again at something, and does not. Writing another register, of the same window, does: it is read
+ * and written back after such a write.
+ */
+export interface Nudge {
+  readonly device: string;
+  readonly window: string;
+  readonly offset: number;
+  /** Only after writes that set one of these bits. */
+  readonly mask: number;
+  readonly by: { readonly offset: number; readonly width: AccessWidth };
+}
+
 /** A write that helps to bring a device to rest which has no reset of its own. */
 export interface RestStep {
   readonly device: string;
@@ -30,6 +43,7 @@ export interface ActualIdentity {
 
 export interface Quirks {
   readonly skips: readonly TimeSkip[];
+  readonly nudges: readonly Nudge[];
   readonly rests: readonly RestStep[];
   readonly actual: readonly ActualIdentity[];
   /** Whether some device tells the time, which then must not run far ahead. */

@@ -4,7 +4,7 @@ import { AirlockError } from "../../../api/errors.ts";
 import type { DeviceDescription, DeviceWindow } from "../../../bus/device.ts";
 import type { PciIdentity } from "../../../bus/pci.ts";
 import type { ConnectorKind } from "../connector.ts";
-import type { RestStep, TimeSkip } from "../quirks.ts";
+import type { Nudge, RestStep, TimeSkip } from "../quirks.ts";
 
 /** Names QEMU may be given for a device; made by the platform, so that nothing of a machine file gets into them. */
 export interface QemuNames {
@@ -31,6 +31,8 @@ export interface QemuDevicePlan {
   readonly files?: readonly StoreFile[];
   /** Waits in the device's own time that nobody should have to wait for. */
   readonly skips?: readonly Omit<TimeSkip, "device">[];
+  /** Writes that should make it look again at something, and do not. */
+  readonly nudges?: readonly Omit<Nudge, "device">[];
   /** Brings a device without a function reset to rest, as the platform does in place of a reset. */
   readonly rests?: readonly Omit<RestStep, "device">[];
   /** Where the device differs from what `identity` says of it to drivers. */

@@ -19,6 +19,12 @@ const identity: PciIdentity = {
 /** CR.RST (0x37, bit 4) resets everything but the address and the link; then what a reset leaves: no interrupts. */
 const atRest = [{ window: "bar1", offset: 0x37, width: 8, value: 0x10 }, { window: "bar1", offset: 0x3c, width: 16, value: 0 }] as const;
 
+/**
+ * QEMU's card takes no frame while RXOVW is masked (IMR, 0x3c, bit 4) and less than 1514 bytes of its ring are free: the frame waits in QEMU's
+ * queue, and with it every later one. Unmasking does not make it look there; moving the ring's read pointer does (CAPR, 0x38), also to where it is.
+ */
+const unmasking = ["bar0", "bar1"].map((window) => ({ window, offset: 0x3c, mask: 0x10, by: { offset: 0x38, width: 16 } }) as const);
+
 const rtl8139: QemuDeviceKind = {
   compatible: ["rtl8139"],
   /**
@@ -31,6 +37,7 @@ const rtl8139: QemuDeviceKind = {
     return {
       args: ["-netdev", far.netdev, "-device", `rtl8139,id=${names.id},addr=${names.pciSlot},mac=${cardMac(description, names)},netdev=${names.id}-net,romfile=`],
       connector: far.connector,
+      nudges: unmasking,
       rests: atRest,
       actual: { revision: plusRevision },
     };

@@ -35,7 +35,7 @@ export async function buildCosts(directory: string): Promise<CostsBuilt> {
 }
 
 export async function measureCosts({ work, package: folder }: CostsBuilt): Promise<AccessCosts> {
-  const worker = new Worker(threadEntry("cli/bench/dde/costs-thread"), { workerData: work });
+  const worker = new Worker(threadEntry("cli/bench/dde/costs-thread"), { workerData: work, trackUnmanagedFds: false });
   const [figures] = (await once(worker, "message")) as [CostsFigures];
   await worker.terminate();
   return { ...figures, ...(await registerCost(() => folder, "wasm")) };

@@ -1,4 +1,4 @@
-import { closeSync, writeSync } from "node:fs";
+import { closeSync, readFileSync, writeSync } from "node:fs";
 import { Worker } from "node:worker_threads";
 import path from "node:path";
 import { beforeEach, expect, test } from "vitest";
@@ -72,6 +72,15 @@ test("wrong arguments are errors", () => {
   });
 });
 
+test("a thread that leaves its processor may use the same ones afterwards", () => {
+  const before = allowedProcessors();
+  for (let n = 0; n < 20; n++) {
+    expect(addon.processor()).toBeGreaterThanOrEqual(0);
+    expect(addon.leaveProcessor()).toBe(/[-,]/.test(before));
+  }
+  expect(allowedProcessors()).toBe(before);
+});
+
 test("a thread that is terminated while it watches ends cleanly", async () => {
   const code = `
     const { workerData, parentPort } = require("node:worker_threads");
@@ -86,6 +95,11 @@ test("a thread that is terminated while it watches ends cleanly", async () => {
     expect(await worker.terminate()).toBe(1);
   }
 });
+
+/** A list such as "0-1" or "3". */
+function allowedProcessors(): string {
+  return /^Cpus_allowed_list:\s*(\S+)$/m.exec(readFileSync("/proc/thread-self/status", "ascii"))![1]!;
+}
 
 function withPty(use: (pair: PtyPair) => void, baudRate = 115_200, stopBits: 1 | 2 = 1): void {
   const pair = addon.openPty(baudRate, stopBits);

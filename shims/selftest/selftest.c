@@ -24,6 +24,7 @@
 #include <linux/wait.h>
 #include <linux/watchdog.h>
 #include <linux/workqueue.h>
+#include "check.h"
 
 #define CAUSE_READ 0xc0
 #define CAUSE_SET 0xc8
@@ -31,19 +32,6 @@
 #define LINK_CHANGE 4
 #define MANY 40
 #define PATIENCE_MS 5000
-
-static int checks, failures;
-
-static void check(bool holds, int line, const char *what)
-{
-	checks++;
-	if (holds)
-		return;
-	failures++;
-	pr_err("selftest: line %d does not hold: %s\n", line, what);
-}
-
-#define CHECK(condition) check(condition, __LINE__, #condition)
 
 /* For what others do in their time, however busy the machine is. */
 #define SETTLES(condition) do {						\

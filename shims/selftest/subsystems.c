@@ -16,6 +16,7 @@
 #include <net/devlink.h>
 #include <net/mac80211.h>
 #include <net/rtnetlink.h>
+#include "check.h"
 
 #define BITS_PER_SECOND 500000
 #define CLOCK_HZ 8000000
@@ -23,19 +24,6 @@
 #define FREQUENCY_MHZ 2412
 #define REGION_BYTES 64
 #define VALUE 0x5a17
-
-static int checks, failures;
-
-static void check(bool holds, int line, const char *what)
-{
-	checks++;
-	if (holds)
-		return;
-	failures++;
-	pr_err("subsystems: line %d does not hold: %s\n", line, what);
-}
-
-#define CHECK(condition) check(condition, __LINE__, #condition)
 
 /* ---- what a device tells of itself ---- */
 static int dump(struct devlink *devlink, const struct devlink_region_ops *operations, struct netlink_ext_ack *reason, u8 **data)

@@ -135,6 +135,8 @@ static int __init scan(void)
 	line = emul_find_irq("intx");
 	for (int n = 0; n < BARS; n++)
 		set_up_bar(n);
+	/* Linux takes it from its devices at the end of its start; drivers that want Memory Write and Invalidate fail without. */
+	pci_cache_line_size = pci_dfl_cache_line_size;
 	pci_add_resource(&resources, &ioport_resource);
 	pci_add_resource(&resources, &iomem_resource);
 	bus = pci_scan_root_bus(NULL, 0, &operations, NULL, &resources);

@@ -5,7 +5,9 @@ import i6300esb from "./i6300esb.ts";
 import type { QemuNames } from "./kind.ts";
 import ne2kPci from "./ne2k-pci.ts";
 import nvme from "./nvme.ts";
+import pcnet from "./pcnet.ts";
 import rtl8139 from "./rtl8139.ts";
+import tulip from "./tulip.ts";
 
 const asked: unknown[] = [];
 const names: QemuNames = {
@@ -47,7 +49,7 @@ describe("QEMU's NVMe", () => {
   });
 });
 
-describe.each([["e1000", e1000], ["rtl8139", rtl8139], ["ne2k_pci", ne2kPci]])("QEMU's %s", (driver, kind) => {
+describe.each([["e1000", e1000], ["rtl8139", rtl8139], ["ne2k_pci", ne2kPci], ["pcnet", pcnet], ["tulip", tulip]])("QEMU's %s", (driver, kind) => {
   test("has an unplugged cable and an address by its slot", () => {
     const plan = kind.build(device({}), names);
     expect(plan.args).toContain("stream,id=dev3-net,server=on,addr.type=unix,addr.path=/tmp/x/dev3");

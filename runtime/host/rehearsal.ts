@@ -38,36 +38,44 @@ const hostsBefore = 10;
 /** Hosts of a module that run. */
 const moduleHosts = 3;
 const compileMs = 15;
-/** The hosts of rehearsals: V8 throws compiled code away with the last of the objects that it was compiled for. */
+/** The hosts of modules' rehearsals: V8 throws compiled code away with the last of the objects that it was compiled for. */
 const kept: DriverInstance[] = [];
 /** Of so many answers one comes late, and finds a port that was about to sleep. */
 const answersPerLateOne = 16;
 
-/** Saves a fresh thread some ms of its first start, and a slow first half second. Nothing of it is left when it resolves. */
+/** Saves a fresh thread some ms of its first start, and a slow first half second. Nothing of it runs when it resolves. */
 export async function rehearse(tier: SandboxTier, limits: HostLimits): Promise<void> {
   if (tier.name === "wasm") return rehearseModule(limits);
-  const hardware = new RehearsedHardware();
+  const hardware = new RehearsedHardware(createMessageRing(), createMessageRing());
   // The script reads once a turn.
   perform(await tier.load(script, "rehearsal.js", limits), tier, limits, hardware, turns, () => hardware.expectRead());
 }
 
 async function rehearseModule(limits: HostLimits): Promise<void> {
   const { rehearsalModule } = await import("../sandbox/wasm/rehearsal-module.ts");
+  const rings = [createMessageRing(), createMessageRing()] as const;
   for (let host = 0; host < hostsBefore + moduleHosts; host++) {
-    const hardware = new RehearsedHardware();
-    perform(rehearsalModule(() => hardware.expectRead()), { name: "wasm" }, limits, hardware, host < hostsBefore ? 1 : turns, () => undefined);
+    const hardware = new RehearsedHardware(...rings);
+    kept.push(perform(rehearsalModule(() => hardware.expectRead()), { name: "wasm" }, limits, hardware, host < hostsBefore ? 1 : turns, () => undefined));
     // What V8 compiles meanwhile in threads of its own is taken over by the next.
     if (host >= hostsBefore) await new Promise((resolve) => { setTimeout(resolve, compileMs); });
   }
 }
 
-/** Answers reads in the only thread there is: before they are waited for, or when the port is about to sleep. */
+/** The other side of a host. Answers reads in the only thread there is: before they are waited for, or when the port is about to sleep. */
 class RehearsedHardware implements Processors {
   readonly channel = createChannel();
   readonly doorbell = createDoorbell();
+  readonly toDriver: SharedArrayBuffer;
+  readonly fromDriver: SharedArrayBuffer;
   readonly #words = new Int32Array(this.channel);
   readonly #ring = new Int32Array(this.doorbell);
   #expected = 0;
+
+  constructor(toDriver: SharedArrayBuffer, fromDriver: SharedArrayBuffer) {
+    this.toDriver = toDriver;
+    this.fromDriver = fromDriver;
+  }
 
   expectRead(): void {
     this.#expected++;
@@ -90,10 +98,10 @@ class RehearsedHardware implements Processors {
   }
 }
 
-function perform(loaded: LoadedSandbox, tier: Pick<SandboxTier, "name">, limits: HostLimits, hardware: RehearsedHardware, mostTurns: number, beforeTurn: () => void): void {
+function perform(loaded: LoadedSandbox, tier: Pick<SandboxTier, "name">, limits: HostLimits, hardware: RehearsedHardware, mostTurns: number, beforeTurn: () => void): DriverInstance {
   const start: StartMessage = {
     type: "start", setup, handle: { channel: hardware.channel, doorbell: hardware.doorbell, grant }, faults: [],
-    toDriver: createMessageRing(), fromDriver: createMessageRing(), recorder: FlightRecorder.create(slots, () => realClock.nowMicros()).buffer,
+    toDriver: hardware.toDriver, fromDriver: hardware.fromDriver, recorder: FlightRecorder.create(slots, () => realClock.nowMicros()).buffer,
   };
   // Limits too low for a rehearsal end it, and nothing else: what comes of the driver's own turns is not known yet.
   let failed = false;
@@ -110,5 +118,5 @@ function perform(loaded: LoadedSandbox, tier: Pick<SandboxTier, "name">, limits:
     fromDriver.take();
   }
   instance.dispose();
-  kept.push(instance);
+  return instance;
 }
